@@ -67,10 +67,14 @@ pub trait Groups: Send + Sync {
 pub type Seen = Result<GroupView, CloudError>;
 
 /// One reading of one group; `None`: it does not exist.
-pub(crate) type Reading<'a> = Pin<Box<dyn Future<Output = Option<(String, Seen)>> + Send + 'a>>;
+pub(crate) type Reading<'a, T = GroupView> =
+    Pin<Box<dyn Future<Output = Option<(String, Result<T, CloudError>)>> + Send + 'a>>;
 
 /// Reads groups that are each read by itself, so many at once.
-pub(crate) async fn read_each(readings: Vec<Reading<'_>>, at_once: usize) -> BTreeMap<String, Seen> {
+pub(crate) async fn read_each<T>(
+    readings: Vec<Reading<'_, T>>,
+    at_once: usize,
+) -> BTreeMap<String, Result<T, CloudError>> {
     stream::iter(readings).buffer_unordered(at_once).filter_map(std::future::ready).collect().await
 }
 

@@ -3,6 +3,7 @@
 //! What instances did is folded by [`lanes`](crate::lanes), summed up by [`cost`] and put into words by [`explain`](crate::explain);
 //! here the three are brought to one scale of time, beside what the scaler read and decided.
 
+mod ending;
 mod listing;
 mod pool;
 mod update;
@@ -215,17 +216,11 @@ fn cut_by_group(lane: &mut Lane, evidence: &[Evidence]) -> Option<Ending> {
 }
 
 fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence], to: Timestamp) -> Life {
-    use crate::agent::phase::LeaveReason as Why;
     let certified = lane.end.as_ref().map(|end| Ending {
         at: lane.to().as_millisecond(),
         reason: end.reason.as_str().to_owned(),
         trigger: end.trigger.clone(),
-        tone: match end.reason {
-            _ if end.cut => Tone::Bad,
-            Why::Full | Why::Broken => Tone::Bad,
-            Why::Spot | Why::Rebalance | Why::Maintenance | Why::ScaleIn | Why::Operator => Tone::Notice,
-            Why::Idle | Why::Limit | Why::Age | Why::RunnerExpired => Tone::Plain,
-        },
+        tone: if end.cut { Tone::Bad } else { ending::tone(end.reason) },
     });
     let answer = explain(&Question::Instance(lane.instance.clone()), evidence, to);
     let known = answer.known.iter().map(|finding| format!("{}.", finding.text.trim_end_matches('.')));

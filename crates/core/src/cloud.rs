@@ -157,6 +157,17 @@ pub struct Listed {
     pub instance: String,
     /// Its place.
     pub membership: Membership,
+    /// When its agent was first ready, as that wrote on it; `None` where that was not looked at as well.
+    pub ready: Option<Timestamp>,
+    /// Why it leaves or was about to, as its agent wrote on it: the reason's word, a colon, and what made it so.
+    pub why: Option<String>,
+}
+
+impl Listed {
+    /// One of which nothing else is told.
+    pub fn new(instance: impl Into<String>, membership: Membership) -> Self {
+        Self { instance: instance.into(), membership, ready: None, why: None }
+    }
 }
 
 /// An instance's place in its group.

@@ -111,7 +111,7 @@ async fn who_follows_is_told_what_is_decided_for_as_long_as_that_goes_on() {
 #[tokio::test]
 async fn instances_are_looked_at_apart_from_the_ticks_and_a_look_that_fails_loses_nobody() {
     let (settings, groups) = (settings(&[("a", ""), ("b", ""), ("c", "")]), FakeGroups::of(&["a", "b", "c"]));
-    let one = |id: &str, membership| Listed { instance: id.to_owned(), membership };
+    let one = Listed::new;
     groups.list("a", &[one("i-1", Membership::Pending { waiting: false })]);
     groups.list("b", &[]);
     let looking = context(&settings, &groups);

@@ -9,10 +9,12 @@ pub(crate) mod told;
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
+    time::Duration,
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, Floor, Member};
+use lightsout_core::cloud::{Capabilities, Floor, Listed, Member, Membership};
+use tokio::time::timeout;
 
 #[cfg(feature = "host")]
 pub(super) use history::last_launch_failure;
@@ -25,6 +27,9 @@ const GROUPS_PER_CALL: usize = 100;
 
 /// How many activities one answer holds at most (EC2 Auto Scaling API reference, `MaxRecords`).
 const ACTIVITIES_PER_CALL: i32 = 100;
+
+/// How long whoever looks at instances waits for what stands on those that leave.
+const SIGNS: Duration = Duration::from_secs(3);
 
 /// The groups of one region.
 #[derive(Debug, Default)]
@@ -72,7 +77,11 @@ impl Groups for AwsGroups {
 
     fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
         self.aws.call(async {
-            let listed = listing::read(&self.client().await, names).await?;
+            let mut listed = listing::read(&self.client().await, names).await?;
+            let leaves = |it: &&mut Listed| matches!(it.membership, Membership::Terminating { .. });
+            let leaving: Vec<_> = listed.values_mut().flatten().filter(leaves).collect();
+            // Whoever may not ask, or has no answer in time, is told of the rest all the same.
+            let _ = timeout(SIGNS, members::add_signs(&self.aws, leaving)).await;
             Ok(listed.into_iter().map(|(name, listed)| (name, Ok(listed))).collect())
         })
     }

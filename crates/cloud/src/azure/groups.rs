@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Member},
+    cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Listed, Member},
     record::FailedLaunch,
     settings::ScaleSetId,
 };
@@ -19,7 +19,7 @@ use super::{
     reply::{self, Operation, OwnMachine, Progress, ScaleSet, Sku},
 };
 use crate::{
-    CloudFuture, GroupView, Groups, History,
+    CloudFuture, GroupView, Groups, History, Listing,
     groups::{Reading, Seen, read_each},
 };
 
@@ -108,6 +108,17 @@ impl AzureGroups {
         Ok(())
     }
 
+    async fn machines(&self, name: &str, flexible: bool) -> Result<Vec<OwnMachine>, CloudError> {
+        let (manager, set) = (self.azure.manager(), find(name)?);
+        let list = if flexible { call::machines(&manager, &set) } else { call::members(&manager, &set) };
+        self.azure.list(list).await
+    }
+
+    async fn list_named(&self, name: &str) -> Option<(String, Result<Vec<Listed>, CloudError>)> {
+        let machines = self.machines(name, true).await;
+        Some((name.to_owned(), machines.map(|found| found.into_iter().map(OwnMachine::listed).collect())))
+    }
+
     /// Remembers a raise that can be asked about: only the Resource Manager is shown a token.
     fn follow(&self, name: &str, raise: Raise) {
         if raise.operation.starts_with(&format!("{}/", self.azure.manager())) {
@@ -162,12 +173,19 @@ impl Groups for AzureGroups {
     /// Of a Uniform scale set no machine has tags of its own.
     fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         Box::pin(async move {
-            let (manager, set) = (self.azure.manager(), find(name)?);
             let Some(flexible) = self.know(name, |known| known.flexible) else { return Ok(None) };
-            let list = if flexible { call::machines(&manager, &set) } else { call::members(&manager, &set) };
-            let machines: Vec<OwnMachine> = self.azure.list(list).await?;
+            let machines = self.machines(name, flexible).await?;
             let signed = |machine: &OwnMachine| machine.member(flexible);
             Ok(Some(machines.iter().filter_map(signed).collect()))
+        })
+    }
+
+    /// Of Flexible scale sets: the machines of a Uniform one have names that come again, and nothing stands on them.
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
+        Box::pin(async move {
+            let flexible = names.iter().filter(|name| self.know(name, |known| known.flexible == Some(true)));
+            let readings = flexible.map(|name| Box::pin(self.list_named(name)) as Reading<'_, _>).collect();
+            Ok(read_each(readings, READS_AT_ONCE).await)
         })
     }
 

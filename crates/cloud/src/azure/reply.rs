@@ -2,17 +2,18 @@
 
 mod operation;
 
-use lightsout_core::{cloud::Floor, exchange::Reply, settings::ScaleSetId};
 #[cfg(feature = "host")]
+use lightsout_core::doctor::facts::{ScaleSetModel, SpotModel};
 use lightsout_core::{
-    cloud::Membership,
-    doctor::facts::{ScaleSetModel, SpotModel},
+    cloud::{Floor, Listed, Membership},
+    exchange::Reply,
+    settings::ScaleSetId,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub(super) use self::operation::{Operation, Progress};
 use super::{FLOOR_TAG, READY_TAG};
-use crate::{Doubt, DoubtKind, GroupView};
+use crate::{Doubt, DoubtKind, GroupView, REASON_TAG};
 
 /// The most instances of a scale set (Azure, "Virtual Machine Scale Sets FAQ"), and of one that is held in a single placement group.
 const MOST: u32 = 1000;
@@ -351,6 +352,8 @@ fn covers(pattern: &str, text: &str) -> bool {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct OwnMachine {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     tags: std::collections::BTreeMap<String, String>,
     #[serde(default)]
     properties: OwnMachineProperties,
@@ -381,9 +384,23 @@ impl OwnMachine {
         }
         let started = properties.time_created.as_deref()?.parse().ok()?;
         let protected = properties.protection_policy.as_ref().is_some_and(|policy| policy.protect_from_scale_in);
-        let ready =
-            if tagged { self.tags.get(READY_TAG).and_then(|at| at.parse().ok()) } else { protected.then_some(started) };
+        let ready = if tagged { self.ready() } else { protected.then_some(started) };
         Some(lightsout_core::cloud::Member { started, ready })
+    }
+
+    /// As one of its Flexible scale set. Whether it is protected is not told here.
+    pub(super) fn listed(self) -> Listed {
+        let membership = match self.properties.provisioning_state.as_deref() {
+            Some("Deleting") => Membership::Terminating { waiting: false },
+            Some("Creating") => Membership::Pending { waiting: false },
+            _ => Membership::InService { protected: false },
+        };
+        let (ready, why) = (self.ready(), self.tags.get(REASON_TAG).cloned());
+        Listed { ready, why, ..Listed::new(self.name, membership) }
+    }
+
+    fn ready(&self) -> Option<jiff::Timestamp> {
+        self.tags.get(READY_TAG).and_then(|at| at.parse().ok())
     }
 }
 

@@ -57,7 +57,7 @@ impl Description {
 
     /// Who belongs to it; `None`: the program lists nobody.
     pub(super) fn listed(&self) -> Option<Vec<Listed>> {
-        let listed = |it: &Member| Listed { instance: it.instance.clone(), membership: it.membership() };
+        let listed = |it: &Member| Listed::new(it.instance.clone(), it.membership());
         Some(self.members.as_ref()?.iter().map(listed).collect())
     }
 

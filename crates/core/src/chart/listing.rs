@@ -1,5 +1,5 @@
-//! What a scaler sees of instances: their places in their groups, look after look, as lanes. Whether one is busy, with what, and why it leaves is in
-//! none of these looks, and so in none of these lanes.
+//! What a scaler sees of instances: their places in their groups, look after look, as lanes; and what agents wrote on them, where a cloud tells that
+//! beside. Whether one is busy, and with what, is in none of these looks, and so in none of these lanes.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -7,9 +7,13 @@ use jiff::Timestamp;
 
 use super::{
     Ending, Life, Readings, Stretch, Tone,
+    ending::{reason, tone},
     pool::{MOST_DRAWN, interest},
 };
-use crate::cloud::{Listed, Membership};
+use crate::{
+    agent::phase::LeaveReason,
+    cloud::{Listed, Membership},
+};
 
 /// So many instances are kept, and looked at, in all pools together: as many lanes as a page draws.
 const MOST_INSTANCES: usize = 400;
@@ -68,9 +72,18 @@ struct Known {
     seen: Timestamp,
     /// The first look that did not.
     gone: Option<Timestamp>,
+    /// See [`Listed::ready`] and [`Listed::why`].
+    ready: Option<Timestamp>,
+    why: Option<String>,
 }
 
 impl Known {
+    /// Why it leaves or has left. One that stays after all may bear the word still.
+    fn why(&self) -> Option<&str> {
+        let leaves = self.gone.is_some() || self.steps.last().is_some_and(|(_, stage)| *stage == Stage::Leaving);
+        self.why.as_deref().filter(|_| leaves)
+    }
+
     /// How its end is known.
     fn ended(&self, at: Timestamp) -> String {
         format!("It was seen last at {:.0}; the look at {at:.0} found it in its group no more.", self.seen)
@@ -133,9 +146,9 @@ impl Listings {
         let looked = matches!(self.looks.get(pool), Some(Look::Read { .. }));
         let early = !looked && self.lives.values().all(|life| life.pool != pool);
         let mut all = true;
-        for Listed { instance, membership } in listed {
-            if let Some(stage) = Stage::of(*membership) {
-                all &= self.see(pool, instance, (time, stage), early);
+        for it in listed {
+            if let Some(stage) = Stage::of(it.membership) {
+                all &= self.see(pool, it, (time, stage), early);
             }
         }
         for life in self.lives.values_mut().filter(|life| life.pool == pool && life.seen < time) {
@@ -150,12 +163,17 @@ impl Listings {
     }
 
     /// Whether there was room for it.
-    fn see(&mut self, pool: &str, instance: &str, (time, stage): (Timestamp, Stage), early: bool) -> bool {
+    fn see(&mut self, pool: &str, listed: &Listed, (time, stage): (Timestamp, Stage), early: bool) -> bool {
+        let Listed { instance, ready, why, .. } = listed;
         match self.lives.get_mut(instance) {
             // Two groups call two instances by one name: the first has it while it lives.
             Some(life) if life.pool != pool && life.gone.is_none() => {}
             Some(life) if life.pool == pool && life.gone.is_none() => {
                 life.seen = time;
+                life.ready = ready.or(life.ready);
+                if why.is_some() {
+                    life.why.clone_from(why);
+                }
                 if life.steps.last().is_none_or(|(_, last)| *last != stage) {
                     life.steps.push((time, stage));
                 }
@@ -168,8 +186,9 @@ impl Listings {
                 if again.is_none() && !self.make_room() {
                     return false;
                 }
-                let life = Known { pool: pool.to_owned(), early, steps: vec![(time, stage)], seen: time, gone: None };
-                self.lives.insert(instance.to_owned(), life);
+                let (pool, steps, why) = (pool.to_owned(), vec![(time, stage)], why.clone());
+                let life = Known { pool, early, steps, seen: time, gone: None, ready: *ready, why };
+                self.lives.insert(instance.clone(), life);
             }
         }
         true
@@ -218,11 +237,14 @@ impl Listings {
             instance: instance.to_owned(),
             pool: life.pool.clone(),
             spans: spans.collect(),
-            end: life.gone.map(|at| Ending {
-                at: at.as_millisecond(),
-                reason: "gone".into(),
-                trigger: life.ended(at),
-                tone: Tone::Plain,
+            end: life.gone.map(|at| {
+                let why = life.why().and_then(reason);
+                Ending {
+                    at: at.as_millisecond(),
+                    reason: why.map_or("gone", LeaveReason::as_str).to_owned(),
+                    trigger: life.ended(at),
+                    tone: why.map_or(Tone::Plain, tone),
+                }
             }),
             silent: self.is_lost(life).then(|| life.seen.as_millisecond()),
             marks: Vec::new(),
@@ -240,8 +262,8 @@ impl Listings {
             "A scaler sees which instances its groups have, and whether these launch, are in service or leave: whether one is busy or idle"
         };
         let mut told = vec![format!(
-            "{sees}, which jobs they have, why they leave and what they cost stands in the records of their agents. lightsout timeline --web draws \
-             both together, and what is longer ago than this scaler's memory."
+            "{sees}, which jobs they have, what they cost, and why they left unless that was read on them, stands in the records of their agents. \
+             lightsout timeline --web draws both together, and what is longer ago than this scaler's memory."
         )];
         let untold = count(|look| *look == Look::Untold);
         if untold > 0 {
@@ -281,7 +303,17 @@ fn sentences(life: &Known) -> Vec<String> {
     if let Some(at) = life.gone {
         told.push(life.ended(at));
     }
-    told.push("Not known: whether it was busy, with which jobs, and why it left if it did, because a group's list does not tell.".into());
+    if let Some(at) = life.ready {
+        told.push(format!("Its agent wrote on it that it was ready at {at:.0}."));
+    }
+    let left = match life.why() {
+        Some(why) => {
+            told.push(format!("Why it leaves, as its agent wrote on it: {why}."));
+            "and with which jobs"
+        }
+        None => "with which jobs, and why it left if it did",
+    };
+    told.push(format!("Not known: whether it was busy, {left}, because a group's list does not tell."));
     told
 }
 

@@ -207,7 +207,7 @@ pub const RIGHTS: &[Right] = {
             Scaler,
             Everything,
             "ec2:DescribeInstances",
-            "a few times an hour: have members behind which jobs wait ever been ready?",
+            "a few times an hour: have members behind which jobs wait ever been ready? For the page: why do those leave that do?",
         ),
         right(Scaler, Group, "autoscaling:SetDesiredCapacity", "raises"),
         right(Scaler, Group, "autoscaling:CreateOrUpdateTags", "writes how many instances are kept without demand"),

@@ -34,7 +34,7 @@ pub(super) async fn read(client: &Client, names: &BTreeSet<String>) -> Result<BT
 fn one(instance: types::Instance) -> Option<Listed> {
     let state = instance.lifecycle_state.as_ref().map(types::LifecycleState::as_str);
     let membership = membership(state, instance.protected_from_scale_in.unwrap_or(false));
-    Some(Listed { instance: instance.instance_id?, membership })
+    Some(Listed::new(instance.instance_id?, membership))
 }
 
 #[cfg(test)]
@@ -48,7 +48,15 @@ mod tests {
 
     #[tokio::test]
     async fn each_instance_is_listed_with_its_place_and_a_missing_group_has_none() {
-        let server = Server::start(|_, _| {
+        let server = Server::start(|request, _| {
+            if request.has("Action=DescribeInstances") {
+                return Answer::ok(
+                    "<DescribeInstancesResponse><reservationSet><item><instancesSet><item><instanceId>i-3</instanceId>\
+                     <launchTime>2026-11-26T03:00:00.000Z</launchTime><tagSet><item><key>lightsout:why</key><value>spot: a notice</value></item>\
+                     <item><key>lightsout:ready</key><value>2026-11-26T03:01:00Z</value></item></tagSet></item></instancesSet></item>\
+                     </reservationSet></DescribeInstancesResponse>",
+                );
+            }
             let instance = |id: &str, state: &str| {
                 format!(
                     "<member><InstanceId>{id}</InstanceId><LifecycleState>{state}</LifecycleState>\
@@ -66,16 +74,26 @@ mod tests {
         .await;
         let names = BTreeSet::from(["g".to_owned(), "none".to_owned()]);
         let listed = AwsGroups::with(towards(&server.url).await).listing(&names).await.unwrap();
-        let one = |instance: &str, membership| Listed { instance: instance.to_owned(), membership };
+        let one = Listed::new;
         assert_eq!(
             *listed["g"].as_ref().unwrap(),
             [
                 one("i-1", Membership::InService { protected: true }),
                 one("i-2", Membership::Pending { waiting: true }),
-                one("i-3", Membership::Terminating { waiting: true }),
+                Listed {
+                    ready: "2026-11-26T03:01:00Z".parse().ok(),
+                    why: Some("spot: a notice".to_owned()),
+                    ..one("i-3", Membership::Terminating { waiting: true })
+                },
             ]
         );
-        assert_eq!((listed["none"].as_ref().unwrap().len(), server.seen().len()), (0, 1));
+        assert_eq!((listed["none"].as_ref().unwrap().len(), server.seen().len()), (0, 2));
+        let asked = &server.seen()[1];
+        assert!(
+            asked.has("Filter.1.Value.1=i-3") && !asked.body.contains("i-1"),
+            "of those that leave alone: {}",
+            asked.body
+        );
         assert!(!server.seen()[0].body.contains("IncludeInstances=false"), "{}", server.seen()[0].body);
     }
 }

@@ -1,12 +1,15 @@
-//! The members of a group, with the sign of each one's agent. The group tells who they are, EC2 when they were started and what stands on them:
-//! three of its answer's fields, for which its client would be linked into the scaler.
+//! What stands on instances: the sign that an agent was ready, and its word for why it leaves. A group tells who its members are, EC2 when they were
+//! started and what stands on them: a few of its answer's fields, for which its client would be linked into the scaler.
 
 use aws_sdk_autoscaling::{Client, types};
-use lightsout_core::cloud::Member;
+use lightsout_core::cloud::{Listed, Member};
 
-use crate::aws::{
-    Aws, AwsError, READY_TAG,
-    request::{Call, Service, element},
+use crate::{
+    REASON_TAG,
+    aws::{
+        Aws, AwsError, READY_TAG,
+        request::{Call, Service, element},
+    },
 };
 
 const ACTION: &str = "ec2:DescribeInstances";
@@ -20,14 +23,33 @@ const LONGEST: usize = 4 << 20;
 pub(super) async fn read(aws: &Aws, group: &str) -> Result<Vec<Member>, AwsError> {
     let ids = ids(aws, group).await?;
     let mut members = Vec::new();
+    describe(aws, &ids, |told| members.extend(member(told))).await?;
+    Ok(members)
+}
+
+/// Adds to these what their agents wrote on them.
+pub(super) async fn add_signs(aws: &Aws, mut listed: Vec<&mut Listed>) -> Result<(), AwsError> {
+    let ids: Vec<String> = listed.iter().map(|it| it.instance.clone()).collect();
+    describe(aws, &ids, |told| {
+        let id = told.split('<').next();
+        if let Some(it) = listed.iter_mut().find(|it| Some(it.instance.as_str()) == id) {
+            it.why = tag(told, REASON_TAG);
+            it.ready = tag(told, READY_TAG).and_then(|sign| sign.parse().ok());
+        }
+    })
+    .await
+}
+
+/// Gives what EC2 tells of each of these, from its id on.
+async fn describe(aws: &Aws, ids: &[String], mut each: impl FnMut(&str)) -> Result<(), AwsError> {
     for ids in ids.chunks(INSTANCES_PER_CALL) {
         let names = (1..).zip(ids).map(|(n, id)| (format!("Filter.1.Value.{n}"), id.as_str()));
         let fields = [("Filter.1.Name".to_owned(), "instance-id")].into_iter().chain(names);
         let answer = Call::query(ACTION, Service::EC2, VERSION, fields).ask(aws, LONGEST).await?;
         let answer = String::from_utf8_lossy(&answer);
-        members.extend(answer.split("<instanceId>").skip(1).filter_map(member));
+        answer.split("<instanceId>").skip(1).for_each(&mut each);
     }
-    Ok(members)
+    Ok(())
 }
 
 async fn ids(aws: &Aws, group: &str) -> Result<Vec<String>, AwsError> {
@@ -47,10 +69,13 @@ async fn ids(aws: &Aws, group: &str) -> Result<Vec<String>, AwsError> {
 /// What is told of one instance, from its id on.
 fn member(told: &str) -> Option<Member> {
     let started = element(told, "launchTime")?.parse().ok()?;
-    let tags = told.split_once("<tagSet>").and_then(|(_, tags)| tags.split_once("</tagSet>")).map(|(tags, _)| tags);
-    let is_sign = |tag: &&str| element(tag, "key").as_deref() == Some(READY_TAG);
-    let sign = tags.unwrap_or_default().split("<item>").find(is_sign).and_then(|tag| element(tag, "value"));
-    Some(Member { started, ready: sign.and_then(|sign| sign.parse().ok()) })
+    Some(Member { started, ready: tag(told, READY_TAG).and_then(|sign| sign.parse().ok()) })
+}
+
+fn tag(told: &str, key: &str) -> Option<String> {
+    let (tags, _) = told.split_once("<tagSet>")?.1.split_once("</tagSet>")?;
+    let tag = tags.split("<item>").find(|tag| element(tag, "key").as_deref() == Some(key))?;
+    element(tag, "value")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use lightsout_core::record::LaunchTrouble;
+use lightsout_core::{cloud::Membership, record::LaunchTrouble};
 use lightsout_io::testing::{Answer, Seen as Asked, Server};
 use serde_json::{Value, json};
 
@@ -291,4 +291,44 @@ async fn of_a_uniform_scale_set_whoever_is_protected_has_had_an_agent() {
     let expected = [Member { started, ready: Some(started) }, Member { started, ready: None }];
     assert_eq!(groups.members(SET).await.unwrap().unwrap(), expected);
     assert!(server.seen().last().unwrap().path.contains("/virtualMachineScaleSets/runners/virtualMachines?"));
+}
+
+#[tokio::test]
+async fn the_page_is_told_the_machines_of_flexible_scale_sets_with_what_their_agents_wrote_on_them() {
+    let uniform = SET.replace("runners", "uniform");
+    let (server, groups) = answering(|asked| {
+        if asked.path.contains("/Microsoft.Compute/virtualMachines?") {
+            let machine = |name: &str, state: &str, tags: Value| json!({ "name": name, "tags": tags, "properties": { "provisioningState": state } });
+            let listed = [
+                machine("ci_a", "Succeeded", json!({ "lightsout:ready": "2026-11-26T03:01:00Z" })),
+                machine("ci_b", "Creating", json!({})),
+                machine("ci_c", "Deleting", json!({ "lightsout:why": "idle: nothing ran" })),
+            ];
+            return Answer::ok(json!({ "value": listed }).to_string());
+        }
+        let mut set = set(2);
+        if asked.path.contains("uniform") {
+            set["properties"]["orchestrationMode"] = "Uniform".into();
+        }
+        Answer::ok(set.to_string())
+    })
+    .await;
+    let names = names(&[SET, &uniform]);
+    groups.describe(&names).await.unwrap();
+    let (calls, listing) = (server.count(), groups.listing(&names).await.unwrap());
+    assert_eq!((listing.len(), server.count() - calls), (1, 1), "of the Uniform one nobody asks");
+    assert_eq!(
+        *listing[SET].as_ref().unwrap(),
+        [
+            Listed {
+                ready: "2026-11-26T03:01:00Z".parse().ok(),
+                ..Listed::new("ci_a", Membership::InService { protected: false })
+            },
+            Listed::new("ci_b", Membership::Pending { waiting: false }),
+            Listed {
+                why: Some("idle: nothing ran".into()),
+                ..Listed::new("ci_c", Membership::Terminating { waiting: false })
+            },
+        ]
+    );
 }

@@ -9,10 +9,7 @@ const IN_SERVICE: Membership = Membership::InService { protected: true };
 const LEAVING: Membership = Membership::Terminating { waiting: true };
 
 fn listed(members: &[(&str, Membership)]) -> Vec<Listed> {
-    members
-        .iter()
-        .map(|(instance, membership)| Listed { instance: (*instance).to_owned(), membership: *membership })
-        .collect()
+    members.iter().map(|(instance, membership)| Listed::new(*instance, *membership)).collect()
 }
 
 fn read(listings: &mut Listings, pool: &str, time: &str, members: &[(&str, Membership)]) {
@@ -69,6 +66,36 @@ fn a_life_is_what_the_looks_found_and_busy_is_no_part_of_it() {
     assert!(old.sentences.iter().chain(&chart.unseen).any(|line| line.starts_with("Not known: whether it was busy")));
     assert!(chart.unseen[0].contains("whether one is busy or idle") && chart.unseen.len() == 1, "{:?}", chart.unseen);
     assert_eq!((old.silent, old.pool.as_str(), chart.from), (None, "linux", at("00:00").as_millisecond()));
+}
+
+/// What is written on an instance is read where its cloud tells it: that of one that stays after all is no reason, and what is told no more was told.
+#[test]
+fn what_an_agent_wrote_on_its_instance_says_since_when_it_was_ready_and_why_it_left() {
+    let mut listings = Listings::default();
+    let mut look = |time: &str, membership, why: Option<&str>| {
+        let ready = Some(at("00:07"));
+        listings.read(
+            "linux",
+            at(time),
+            Some(&[Listed { ready, why: why.map(str::to_owned), ..Listed::new("i-1", membership) }]),
+        );
+        listings.lives(at(time)).remove(0)
+    };
+    let stays = look("00:10", IN_SERVICE, Some("idle: nothing ran for 10m"));
+    let tells = |life: &Life, what: &str| life.sentences.iter().any(|line| line.contains(what));
+    assert!(tells(&stays, "ready at 2026-11-26T03:00:07Z") && !tells(&stays, "idle"), "{stays:?}");
+    let leaves = look("00:20", LEAVING, Some("broken: the runner never registered"));
+    assert!(
+        tells(&leaves, "wrote on it: broken: the runner never registered.") && !tells(&leaves, "why it left if it did")
+    );
+    look("00:30", LEAVING, None);
+    read(&mut listings, "linux", "00:40", &[]);
+    let end = listings.lives(at("00:50")).remove(0).end.expect("it has gone");
+    assert_eq!((end.reason.as_str(), end.tone), ("broken", Tone::Bad));
+    read(&mut listings, "linux", "00:50", &[("i-2", LEAVING)]);
+    read(&mut listings, "linux", "01:00", &[]);
+    let ends: Vec<_> = listings.lives(at("01:00")).into_iter().map(|it| it.end.expect("both have").reason).collect();
+    assert_eq!(ends, ["broken", "gone"], "of the second nobody wrote why");
 }
 
 #[test]
