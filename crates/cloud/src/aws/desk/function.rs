@@ -87,12 +87,13 @@ fn started(line: &str) -> Option<String> {
 async fn log(aws: &Aws, group: &str, back: Duration, pattern: &str) -> Fact<Vec<String>> {
     let now = Timestamp::now().as_millisecond();
     let from = now - i64::try_from(back.as_millis()).unwrap_or_default();
-    read_logs(aws, group, (from, now), Some(pattern)).await.map_err(|error| match error.kind {
+    read_logs(aws, group, (from, now), Some(pattern)).await.map_err(|error| {
         // Lambda makes it with the function's first line, if the function's role may.
-        AwsErrorKind::NotFound => {
+        if error.kind == AwsErrorKind::NotFound {
             format!("there is no log group {group}: the function was never invoked, or its role may not write its log")
+        } else {
+            error.to_string()
         }
-        _ => error.to_string(),
     })
 }
 
