@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     other,
     roles::{self, By, Need},
+    starting::ImageId,
 };
 use crate::{
     FunctionSeen, WantedFunction,
@@ -218,28 +219,42 @@ async fn needs(azure: &Azure, wanted: &WantedFunction) -> Result<Vec<Need>, Clou
         let group = roles::resource_group(&set);
         let mut need = |action, scope: &str| needs.push(Need { action, scope: scope.to_owned(), why, by: By::Actions });
         for action in [
+            "Microsoft.Compute/locations/operations/read",
             "Microsoft.Compute/virtualMachineScaleSets/read",
             "Microsoft.Compute/virtualMachineScaleSets/write",
             "Microsoft.Resources/tags/write",
         ] {
             need(action, &set.to_string());
         }
-        if found.is_flexible() {
-            for action in [
-                "Microsoft.Compute/virtualMachines/read",
-                "Microsoft.Compute/virtualMachines/write",
-                "Microsoft.Network/networkInterfaces/read",
-                "Microsoft.Network/networkInterfaces/write",
-                "Microsoft.Network/networkInterfaces/join/action",
-            ] {
-                need(action, &group);
+        if !found.is_flexible() {
+            need("Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read", &set.to_string());
+            continue;
+        }
+        for action in [
+            "Microsoft.Compute/virtualMachines/read",
+            "Microsoft.Compute/virtualMachines/write",
+            "Microsoft.Network/networkInterfaces/read",
+            "Microsoft.Network/networkInterfaces/write",
+            "Microsoft.Network/networkInterfaces/join/action",
+        ] {
+            need(action, &group);
+        }
+        // What its machines use, as the module gives it (terraform/azure/roles.tf).
+        for subnet in super::starting::subnet_ids(&whole) {
+            need("Microsoft.Network/virtualNetworks/subnets/read", subnet);
+            need("Microsoft.Network/virtualNetworks/subnets/join/action", subnet);
+        }
+        for (identity, _) in whole["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
+            need("Microsoft.ManagedIdentity/userAssignedIdentities/read", identity);
+            need("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", identity);
+        }
+        match super::starting::image_id(&whole).map(ImageId::of) {
+            Some(ImageId::Gallery { image, .. }) => {
+                need("Microsoft.Compute/galleries/images/read", image);
+                need("Microsoft.Compute/galleries/images/versions/read", image);
             }
-            for subnet in super::starting::subnet_ids(&whole) {
-                need("Microsoft.Network/virtualNetworks/subnets/join/action", subnet);
-            }
-            for identity in whole["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
-                need("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", identity.0);
-            }
+            Some(ImageId::Managed(image)) => need("Microsoft.Compute/images/read", image),
+            None => {}
         }
     }
     needs.extend(roles::of_vaults(azure, &subscriptions, &wanted.secrets).await?);

@@ -22,6 +22,9 @@ const SIZES: &str = "2021-07-01";
 const REGULAR: &str = "cores";
 const SPOT: &str = "lowPriorityCores";
 
+/// The right to read a version of a gallery's image.
+const VERSION: &str = "Microsoft.Compute/galleries/images/versions/read";
+
 /// What is told of it.
 pub(super) struct Starting {
     pub(super) image: Option<Fact<NextImage>>,
@@ -81,14 +84,39 @@ async fn get(azure: &Azure, right: &'static str, path: &str, version: &str) -> R
     reply::parse(&azure.call(call::look(&azure.manager(), right, path, version)).await?).map_err(other)
 }
 
+/// The id of the image, where it is one of one's own.
+pub(super) fn image_id(set: &Value) -> Option<&str> {
+    Some(profile(set)["storageProfile"]["imageReference"]["id"].as_str()?.trim_end_matches('/'))
+}
+
+/// Where an image is.
+pub(super) enum ImageId<'a> {
+    /// In a gallery, of which one version may be named.
+    Gallery { image: &'a str, version: Option<&'a str> },
+    /// By itself.
+    Managed(&'a str),
+}
+
+impl<'a> ImageId<'a> {
+    pub(super) fn of(id: &'a str) -> Self {
+        const VERSIONS: &str = "/versions/";
+        let lower = id.to_ascii_lowercase();
+        if !lower.contains("/galleries/") {
+            return Self::Managed(id);
+        }
+        let (image, version) =
+            lower.find(VERSIONS).map_or((id, None), |at| (&id[..at], Some(&id[at + VERSIONS.len()..])));
+        Self::Gallery { image, version: version.filter(|name| !name.eq_ignore_ascii_case("latest")) }
+    }
+}
+
 /// The image, where it is one of one's own; what others publish has no age that says something.
 async fn image(azure: &Azure, set: &Value) -> Result<Option<NextImage>, CloudError> {
-    let Some(id) = profile(set)["storageProfile"]["imageReference"]["id"].as_str() else { return Ok(None) };
-    let id = id.trim_end_matches('/');
-    let found = if id.to_ascii_lowercase().contains("/galleries/") {
-        version(azure, id).await
-    } else {
-        get(azure, "Microsoft.Compute/images/read", id, call::COMPUTE).await.map(Some)
+    let Some(id) = image_id(set) else { return Ok(None) };
+    let found = match ImageId::of(id) {
+        ImageId::Gallery { version: Some(_), .. } => get(azure, VERSION, id, GALLERIES).await.map(Some),
+        ImageId::Gallery { image, version: None } => latest(azure, image).await,
+        ImageId::Managed(id) => get(azure, "Microsoft.Compute/images/read", id, call::COMPUTE).await.map(Some),
     };
     let found = match found {
         Err(error) if error.kind == CloudErrorKind::NotFound => None,
@@ -118,16 +146,9 @@ async fn image(azure: &Azure, set: &Value) -> Result<Option<NextImage>, CloudErr
     }))
 }
 
-/// The version of a gallery's image that is named, or else the one that is taken then: the highest that is not left out (Azure Compute Gallery, "Image
-/// versions").
-async fn version(azure: &Azure, id: &str) -> Result<Option<Value>, CloudError> {
-    const RIGHT: &str = "Microsoft.Compute/galleries/images/versions/read";
-    let at = id.to_ascii_lowercase().find("/versions/");
-    let (image, named) = at.map_or((id, ""), |at| (&id[..at], &id[at + "/versions/".len()..]));
-    if !named.is_empty() && !named.eq_ignore_ascii_case("latest") {
-        return get(azure, RIGHT, id, GALLERIES).await.map(Some);
-    }
-    let call = call::look(&azure.manager(), RIGHT, &format!("{image}/versions"), GALLERIES);
+/// The version of a gallery's image that is taken where none is named: the highest that is not left out (Azure Compute Gallery, "Image versions").
+async fn latest(azure: &Azure, image: &str) -> Result<Option<Value>, CloudError> {
+    let call = call::look(&azure.manager(), VERSION, &format!("{image}/versions"), GALLERIES);
     let versions: Vec<Value> = azure.list(call).await?;
     let number = |version: &Value| -> Vec<u64> {
         text(&version["name"]).split('.').map(|part| part.parse().unwrap_or_default()).collect()

@@ -1,6 +1,6 @@
 //! A function app that is the scaler, and what its identity may do.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use lightsout_core::{
     doctor::facts::{FunctionFacts, Schedule},
@@ -181,6 +181,51 @@ async fn the_last_failures_are_read_from_the_log_that_its_settings_name() {
         let said = facts(vec![told]).await.errors.unwrap().unwrap_err();
         assert!(said.contains(why), "{said}");
     }
+}
+
+/// The scaler's roles of the module, by which a Flexible scale set, a Uniform one, and images of both kinds can be raised.
+const MODULE: &str = include_str!("../../../../../../terraform/azure/roles.tf");
+
+#[tokio::test]
+async fn the_scaler_needs_what_the_module_gives_it() {
+    let managed = format!("{SUBSCRIPTION}/resourceGroups/ci/providers/Microsoft.Compute/images/runner");
+    let with_image = |id: &str| {
+        let mut set = set("Flexible");
+        set["properties"]["virtualMachineProfile"]["storageProfile"]["imageReference"]["id"] = json!(id);
+        set
+    };
+    let version = format!("{IMAGE}/versions/1.9.0");
+    let mut asked = BTreeSet::new();
+    for (set, image) in [
+        (set("Flexible"), Some((IMAGE, "galleries/images/versions/read"))),
+        (with_image(&version), Some((IMAGE, "galleries/images/read"))),
+        (with_image(&managed), Some((managed.as_str(), "images/read"))),
+        (set("Uniform"), None),
+    ] {
+        let flexible = image.is_some();
+        let nothing = ("/roleAssignments?", json!({ "value": [] }));
+        let missing = role(vec![("/virtualMachineScaleSets/runners?", set), nothing]).await.difference.unwrap().missing;
+        let on = |what: &str, scope: &str| {
+            missing.iter().any(|it| it.action == format!("Microsoft.{what}") && it.resource == scope)
+        };
+        assert!(on("Compute/locations/operations/read", SET), "{missing:?}");
+        assert_eq!(on("Compute/virtualMachineScaleSets/virtualMachines/read", SET), !flexible, "{missing:?}");
+        assert_eq!(on("Network/virtualNetworks/subnets/read", SUBNET), flexible, "{missing:?}");
+        for identity in ["agent", "other"] {
+            let id = format!(
+                "{SUBSCRIPTION}/resourceGroups/ci/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{identity}"
+            );
+            assert_eq!(on("ManagedIdentity/userAssignedIdentities/read", &id), flexible, "{missing:?}");
+        }
+        if let Some((scope, action)) = image {
+            assert!(on(&format!("Compute/{action}"), scope), "{missing:?}");
+        }
+        asked.extend(missing.into_iter().map(|it| it.action));
+    }
+    asked.remove("Microsoft.KeyVault/vaults/secrets/getSecret/action");
+    let given = MODULE.split_once("\"azurerm_role_definition\" \"scaler\"").unwrap().1;
+    let given = given.split('"').filter(|it| it.starts_with("Microsoft.")).map(str::to_owned);
+    assert_eq!(asked, given.collect());
 }
 
 #[tokio::test]
