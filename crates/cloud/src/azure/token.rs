@@ -33,7 +33,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The first that the environment names; the instance's identity where it names none. `AZURE_CLIENT_ID` alone chooses one of several
-    /// identities.
+    /// identities; without it an app gets tokens of its system-assigned one alone, and an instance also of its only user-assigned one.
     ///
     /// # Errors
     /// When a service principal is named in part.
@@ -103,7 +103,9 @@ impl Source {
     fn remedy(&self) -> &'static str {
         match self {
             Self::ServicePrincipal { .. } => "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
-            Self::App { .. } => "give the app a managed identity; where it has several, name one by AZURE_CLIENT_ID",
+            Self::App { .. } => {
+                "give the app a managed identity, and name it by AZURE_CLIENT_ID where it is a user-assigned one"
+            }
             Self::Instance { .. } => {
                 "give the scale set a managed identity; where it has several, name one by AZURE_CLIENT_ID; outside of Azure set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
             }
@@ -237,7 +239,10 @@ mod tests {
         let refused = reply(400, r#"{"error":"invalid_request","error_description":"Identity not found"}"#);
         for (variables, remedy) in [
             (vec![], "give the scale set a managed identity"),
-            (vec![("IDENTITY_ENDPOINT", "x"), ("IDENTITY_HEADER", "h")], "give the app a managed identity"),
+            (
+                vec![("IDENTITY_ENDPOINT", "x"), ("IDENTITY_HEADER", "h")],
+                "name it by AZURE_CLIENT_ID where it is a user-assigned one",
+            ),
         ] {
             let error = source(&variables).unwrap().token(&refused).unwrap_err();
             assert_eq!(error.kind, CloudErrorKind::Credentials, "a new identity needs a moment");

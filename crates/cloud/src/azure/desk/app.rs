@@ -175,36 +175,60 @@ fn failure(line: &str) -> String {
 
 /// The roles of the identity that the scaler takes, compared with what these pools need.
 async fn its_roles(azure: &Azure, app: &Value, settings: &Fact<Value>, wanted: &WantedFunction) -> Vec<RoleFacts> {
-    let named = settings.as_ref().ok().and_then(|settings| settings["AZURE_CLIENT_ID"].as_str());
-    let identity = &app["identity"];
-    let assigned = identity["userAssignedIdentities"].as_object().into_iter().flatten();
-    let mut found: Vec<(String, Option<String>)> = assigned
-        .filter(|(_, principal)| named.is_none() || principal["clientId"].as_str() == named)
-        .map(|(id, principal)| {
-            (id.rsplit('/').next().unwrap_or_default().to_owned(), principal["principalId"].as_str().map(str::to_owned))
-        })
-        .collect();
-    // Without a name the host takes the app's own, where it has one.
-    if let (None, Some(own)) = (named, identity["principalId"].as_str()) {
-        found = vec![("its own identity".into(), Some(own.to_owned()))];
-    }
-    let unknown = |name: &str, why: String| {
-        vec![RoleFacts { of_scaler: true, name: name.into(), by: roles::BY, difference: Err(why) }]
-    };
+    let facts =
+        |name: &str, difference| vec![RoleFacts { of_scaler: true, name: name.into(), by: roles::BY, difference }];
     let needs = match needs(azure, wanted).await {
         Ok(needs) => needs,
-        Err(error) => return unknown("the app", error.to_string()),
+        Err(error) => return facts("the app", Err(error.to_string())),
     };
-    match (&found[..], settings) {
-        ([_], _) => roles::of_each(azure, &needs, found, true).await,
-        ([], _) => {
-            let name = "the app, which has no identity, or not the one that AZURE_CLIENT_ID names,".into();
-            vec![RoleFacts { of_scaler: true, name, by: roles::BY, difference: Ok(roles::nothing_of(&needs)) }]
+    match identity(&app["identity"], settings) {
+        Taken::One(name, principal) => roles::of_each(azure, &needs, vec![(name, principal)], true).await,
+        Taken::None(why) => facts(&format!("the app, {why},"), Ok(roles::nothing_of(&needs))),
+        Taken::Unknown(why) => facts("the app", Err(why)),
+    }
+}
+
+/// Whose tokens the scaler gets.
+enum Taken {
+    /// Those of this identity, with the principal that has its roles.
+    One(String, Option<String>),
+    /// Nobody's.
+    None(&'static str),
+    /// It cannot be told, and why.
+    Unknown(String),
+}
+
+/// As the scaler asks for a token (`token::Source`), and as the app's endpoint answers (App Service, "Managed identities", REST endpoint reference): without
+/// an id it takes the app's own identity alone.
+fn identity(identity: &Value, settings: &Fact<Value>) -> Taken {
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(why) => return Taken::Unknown(format!("which identity it takes, its settings say: {why}")),
+    };
+    let set = |name: &str| settings[name].as_str().filter(|value| !value.trim().is_empty());
+    if set("AZURE_CLIENT_SECRET").is_some() {
+        let why = "AZURE_CLIENT_SECRET is set: it asks as a service principal, at whose roles nothing here looks";
+        return Taken::Unknown(why.into());
+    }
+    let own = identity["principalId"].as_str();
+    let assigned = identity["userAssignedIdentities"].as_object();
+    let principal = |principal: &str| Some(principal.to_owned());
+    match (set("AZURE_CLIENT_ID"), own) {
+        (Some(named), _) => {
+            let is_it = |it: &Value| it["clientId"].as_str().is_some_and(|client| client.eq_ignore_ascii_case(named));
+            match assigned.into_iter().flatten().find(|(_, it)| is_it(it)) {
+                Some((id, it)) => Taken::One(
+                    id.rsplit('/').next().unwrap_or_default().to_owned(),
+                    it["principalId"].as_str().and_then(principal),
+                ),
+                None => Taken::None("which has none that AZURE_CLIENT_ID names"),
+            }
         }
-        (_, Ok(_)) => unknown("the app", "it has several identities, and AZURE_CLIENT_ID names none".into()),
-        (_, Err(why)) => {
-            unknown("the app", format!("it has several identities, and which one it takes, its settings say: {why}"))
-        }
+        (None, Some(own)) => Taken::One("its own identity".into(), principal(own)),
+        (None, None) if assigned.is_some_and(|assigned| !assigned.is_empty()) => Taken::None(
+            "which gets no token (AZURE_CLIENT_ID must name its user-assigned identity, also where that is the only one)",
+        ),
+        (None, None) => Taken::None("which has no identity"),
     }
 }
 

@@ -230,31 +230,51 @@ async fn the_scaler_needs_what_the_module_gives_it() {
 
 #[tokio::test]
 async fn the_identity_that_the_scaler_takes_is_the_one_that_is_judged() {
-    let several = json!({ "userAssignedIdentities": {
-        "/x/one": { "clientId": "c-one", "principalId": "p-one" },
-        "/x/two": { "clientId": "c-two", "principalId": "p-two" },
-    } });
-    let site = || ("/sites/ci-scaler?", app("Running", &several));
-    let named = ("/appsettings/list?", settings(&json!({ "AZURE_CLIENT_ID": "c-two" })));
-    let nothing = ("/roleAssignments?", json!({ "value": [] }));
-    let two = role(vec![site(), named.clone(), nothing]).await;
-    assert_eq!(two.name, "two");
-    let missing = lacks(&two);
-    for action in [
-        "Microsoft.Compute/virtualMachineScaleSets/write",
-        "Microsoft.Compute/virtualMachines/write",
-        "Microsoft.Network/virtualNetworks/subnets/join/action",
-        "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
-        "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+    let (one, two) = (("/x/one", ("c-one", "p-one")), ("/x/two", ("c-two", "p-two")));
+    let assigned = |those: &[(&str, (&str, &str))]| {
+        let those = those.iter().map(|(id, (client, principal))| {
+            ((*id).to_owned(), json!({ "clientId": client, "principalId": principal }))
+        });
+        json!({ "userAssignedIdentities": those.collect::<serde_json::Map<_, _>>() })
+    };
+    let both = |mut identity: Value| {
+        identity["principalId"] = json!("p-own");
+        identity
+    };
+    let site = |identity: &Value| ("/sites/ci-scaler?", app("Running", identity));
+    let set_to = |more: &Value| ("/appsettings/list?", settings(more));
+    let nothing = || ("/roleAssignments?", json!({ "value": [] }));
+    let named = || set_to(&json!({ "AZURE_CLIENT_ID": "C-TWO" }));
+    for (identity, settings, name) in [
+        (assigned(&[one, two]), named(), "two"),
+        (both(assigned(&[one, two])), named(), "two"),
+        (both(assigned(&[one])), set_to(&json!({})), "its own identity"),
+        (own(), set_to(&json!({ "AZURE_CLIENT_ID": " " })), "its own identity"),
     ] {
-        assert!(missing.contains(&action), "{action} is not among {missing:?}");
+        let judged = role(vec![site(&identity), settings.clone()]).await;
+        assert_eq!((judged.name.as_str(), lacks(&judged)), (name, Vec::new()));
+        let judged = role(vec![site(&identity), settings, nothing()]).await;
+        assert!(lacks(&judged).contains(&"Microsoft.Compute/virtualMachineScaleSets/write"), "{judged:?}");
     }
-    assert!(lacks(&role(vec![site(), named]).await).is_empty());
-    assert!(role(vec![site()]).await.difference.unwrap_err().contains("AZURE_CLIENT_ID names none"));
-    let unseen = role(vec![site(), ("/appsettings/list?", denied())]).await.difference.unwrap_err();
-    assert!(unseen.contains("Microsoft.Web/sites/config/list/action"), "{unseen}");
-    let none = role(vec![("/sites/ci-scaler?", app("Running", &Value::Null))]).await;
-    assert!(lacks(&none).contains(&"Microsoft.Compute/virtualMachineScaleSets/write"), "{none:?}");
+    // Without a name Azure takes the app's own, also where another is the only one.
+    for (identity, settings, why) in [
+        (Value::Null, set_to(&json!({})), "no identity"),
+        (assigned(&[one]), named(), "none that AZURE_CLIENT_ID names"),
+        (assigned(&[one]), set_to(&json!({})), "AZURE_CLIENT_ID must name"),
+        (assigned(&[one, two]), set_to(&json!({})), "AZURE_CLIENT_ID must name"),
+    ] {
+        let judged = role(vec![site(&identity), settings]).await;
+        assert!(judged.name.contains(why), "{judged:?}");
+        assert!(lacks(&judged).contains(&"Microsoft.Compute/virtualMachineScaleSets/write"), "{judged:?}");
+    }
+    // Which one it is, nobody may see, or it is none of the app's.
+    let secret = || set_to(&json!({ "AZURE_CLIENT_ID": "c-two", "AZURE_CLIENT_SECRET": "s" }));
+    for identity in [Value::Null, own(), assigned(&[two]), both(assigned(&[one]))] {
+        let unseen = role(vec![site(&identity), ("/appsettings/list?", denied())]).await.difference.unwrap_err();
+        assert!(unseen.contains("Microsoft.Web/sites/config/list/action"), "{unseen}");
+        let principal = role(vec![site(&identity), secret()]).await.difference.unwrap_err();
+        assert!(principal.contains("AZURE_CLIENT_SECRET"), "{principal}");
+    }
 }
 
 #[tokio::test]
