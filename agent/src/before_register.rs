@@ -239,7 +239,7 @@ impl BeforeRegister {
         // What has lost its beginning may be a secret whose name is gone.
         let cut = u64::try_from(kept.len()).is_ok_and(|length| length >= KEPT_OUTPUT);
         let whole = if cut { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &*text };
-        lightsout_core::last_words(whole, self.environment.iter().map(|(name, value)| (name.as_str(), value.expose())))
+        lightsout_core::last_words(whole, self.environment.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
     fn boot_folder(&self) -> PathBuf {

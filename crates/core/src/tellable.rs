@@ -1,7 +1,7 @@
 //! Foreign text as it may stand in logs, records and tags: what platforms, clouds, programs and runners say may be long, may hold control
 //! characters, and may quote what they were sent.
 
-use crate::platform::KINDS;
+use crate::{exchange::Text, platform::KINDS};
 
 /// What takes the place of something that may be a secret.
 const HIDDEN: &str = "***";
@@ -66,16 +66,26 @@ pub fn tellable(text: &str, most: usize) -> String {
 }
 
 /// The last lines that an operator's program said, as one line for a record: the end of them, where they are long. `env` is what it found in its
-/// environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well; and where a shell shows
-/// what it does (`set -x`), which is every argument, nothing of that is told.
-pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut secrets = secrets(output);
-    let named = env.into_iter().filter(|(name, _)| named(&format!("{name}=")).is_some());
-    secrets.extend(named.map(|(_, value)| value.to_owned()));
+/// environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well, and so is what the environment
+/// has for a secret; and where a shell shows what it does (`set -x`), which is every argument, nothing of that is told.
+pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a Text)>) -> String {
+    let output = without_keys(output);
+    let mut secrets = secrets(&output);
+    for (name, value) in env {
+        let shortest = if named(&format!("{name}=")).is_some() {
+            REPEATED
+        } else if matches!(value, Text::Secret(_)) {
+            CREDENTIAL
+        } else {
+            continue;
+        };
+        // One of several lines may be said line by line.
+        secrets.extend(value.expose().lines().map(str::trim).filter(|line| line.len() >= shortest).map(str::to_owned));
+    }
     // What is shorter would take away half of what is told. The longest first: one may be the beginning of another.
     secrets.retain(|secret| secret.len() >= REPEATED);
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let told = untraced(output);
+    let told = untraced(&output);
     let told = tellable(&told[told.len().saturating_sub(LINES)..].join(" | "), usize::MAX / 4);
     end_of(&secrets.iter().fold(told, |told, secret| told.replace(secret, HIDDEN)), WORDS)
 }
@@ -85,6 +95,28 @@ pub(crate) fn end_of(text: &str, most: usize) -> String {
     match text.char_indices().rev().nth(most - 1) {
         Some((from, _)) if from > 0 => format!("…{}", &text[from..]),
         Some(_) | None => text.to_owned(),
+    }
+}
+
+/// Without keys as they stand in files: from their first line to their last, of which either may be lost.
+fn without_keys(text: &str) -> String {
+    const BEGIN: &str = "-----BEGIN";
+    const END: &str = "-----END";
+    let mut told = String::new();
+    let mut rest = text;
+    loop {
+        let (begin, end) = (rest.find(BEGIN), rest.find(END));
+        match end {
+            Some(end) if begin.is_none_or(|begin| end < begin) => told.clear(),
+            _ => told.push_str(&rest[..begin.unwrap_or(rest.len())]),
+        }
+        if begin.is_none() && end.is_none() {
+            return told;
+        }
+        told.push_str(HIDDEN);
+        let Some((_, behind)) = rest.split_once(END) else { return told };
+        // The rest of its last line is its name.
+        rest = behind.split_once("-----").map_or("", |(_, behind)| behind);
     }
 }
 
@@ -200,7 +232,7 @@ fn named(word: &str) -> Option<(&str, &str)> {
 /// Whether it may be one: neither a word nor a path.
 fn is_credential(word: &str) -> bool {
     let word = word.trim_matches(['"', '\'', ',', ';', '.']);
-    let mixed = word.contains(|c: char| c.is_ascii_lowercase()) && word[1..].contains(|c: char| c.is_ascii_uppercase());
+    let mixed = word.contains(|c: char| c.is_ascii_lowercase()) && word.chars().skip(1).any(|c| c.is_ascii_uppercase());
     word.len() >= CREDENTIAL
         && word.is_ascii()
         && !word.starts_with('/')
@@ -291,13 +323,20 @@ mod tests {
             ("bkaj_a1b2c3d4e5f6", "***"),
             ("key -----BEGIN PRIVATE KEY----- MIIE", "key ***"),
             ("the token: | s3cretvalue | is refused", "the token: | *** | is refused"),
+            ("token: ‘db-pass’ is no text that a token has", "token: ‘db-pass’ is no text that a token has"),
+            ("secret: échec", "secret: échec"),
         ] {
             assert_eq!(tellable(text, 300), told, "{text}");
         }
     }
 
     fn words(output: &str) -> String {
-        last_words(output, [("PATH", "/usr/bin"), ("CI_TOKEN", "hunter2")])
+        let env = [
+            ("PATH", "/usr/bin".into()),
+            ("CI_TOKEN", "hunter2".into()),
+            ("DB_PASS", Text::secret("correcthorse\nbattery staple\nx")),
+        ];
+        last_words(output, env.iter().map(|(name, value)| (*name, value)))
     }
 
     #[test]
@@ -319,6 +358,14 @@ mod tests {
             ("+ curl -H 'Authorization: Bearer abcd' host\ncurl: abcd?\n", "curl: ***?"),
             ("TOKEN=s3cret\nis s3cret it?\n", "TOKEN=*** | is *** it?"),
             ("hunter2 is in /usr/bin\n", "*** is in /usr/bin"),
+            ("correcthorse is x\nbattery staple\n", "*** is x | ***"),
+            // As dash shows it, without quotes.
+            ("+ printf %s\\n -----BEGIN KEY-----\nMIIEabcd\n-----END KEY-----\n+ false\nno such key\n", "no such key"),
+            ("MIIEabcd\n-----END KEY-----\nis it? -----BEGIN KEY-----\nMIIEefgh\n", "*** | is it? ***"),
+            (
+                "-----BEGIN KEY-----\nMIIEabcd\n-----END KEY----- one\n-----BEGIN KEY-----\nMIIE\n-----END KEY-----\ntwo",
+                "*** one | *** | two",
+            ),
             ("+ key='-----BEGIN KEY-----\nMIIEabcd\n-----END KEY-----'\n+ false\nno such key\n", "no such key"),
             ("+ printf '%s\\n' 'it'\\''s'\nit's\n", "it's"),
             ("+ echo \"\ninside\n\"\nbehind\n", "behind"),
