@@ -328,6 +328,42 @@ fn an_offer_that_is_refused_for_good_is_said_once_and_blocks_no_later_message() 
     }
 }
 
+/// What GitHub counted last holds where no message comes: nobody's jobs wait for those that are offered.
+#[test]
+fn offers_that_cannot_be_listed_or_taken_leave_what_was_counted_as_a_lower_bound() {
+    let owing = || {
+        let mut queue = opened();
+        let (result, _) = read(&mut queue, [with_available(offer(4, &[7], 3, 1), 1), reply(500, &[], "")]);
+        assert!(result.expect("the statistics").missing.is_some());
+        queue
+    };
+    let offered = || ok(200, &json!({"count": 1, "value": [{"runnerRequestId": 7}]}));
+    for failure in [vec![reply(500, &[], "")], vec![reply(200, &[], "<html>")], vec![offered(), reply(503, &[], "")]] {
+        let (result, _) = read(&mut owing(), [vec![reply(202, &[], "")], failure].concat());
+        let reading = result.expect("the statistics");
+        assert_eq!((reading.demand, reading.missing.is_some()), (demand(2, 1).demand, true));
+    }
+    // A refusal for good is said once.
+    let mut queue = owing();
+    for said in [true, false, false] {
+        let (result, _) = read(&mut queue, [reply(202, &[], ""), reply(403, &[], "")]);
+        let reading = result.expect("the statistics");
+        assert_eq!((reading.demand, reading.missing.is_some()), (demand(2, 1).demand, said));
+    }
+}
+
+#[test]
+fn the_rest_of_an_offer_that_was_granted_in_part_is_asked_for_again() {
+    let mut queue = opened();
+    let taken = |id: u64| ok(200, &json!({"count": 1, "value": [id]}));
+    let first = [with_available(offer(4, &[7, 8], 3, 1), 1), taken(7), reply(204, &[], ""), reply(202, &[], "")];
+    let (result, _) = read(&mut queue, first);
+    assert_eq!(result, Ok(demand(3, 1)));
+    let offered = ok(200, &json!({"count": 1, "value": [{"runnerRequestId": 8}]}));
+    let (result, requests) = read(&mut queue, [reply(202, &[], ""), offered, taken(8)]);
+    assert_eq!((result, body(&requests[2])), (Ok(demand(3, 1)), "[8]"));
+}
+
 /// Another was faster with the second.
 #[test]
 fn of_the_jobs_that_are_offered_those_count_that_were_taken() {

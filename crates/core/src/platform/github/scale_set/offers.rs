@@ -25,11 +25,24 @@ impl Offers {
     pub(super) fn begin(&mut self) {
         (self.acquired, self.asked, self.missing) = (0, false, None);
     }
+
+    /// For good, or it is an error of this reading.
+    fn are_refused(&mut self, error: ExchangeError) -> Result<(), ExchangeError> {
+        if error.is_transient() {
+            return Err(error);
+        }
+        if self.refused.replace(error.kind) != Some(error.kind) {
+            self.missing = Some(error);
+        }
+        Ok(())
+    }
 }
 
 impl Listener {
     /// No message tells of the jobs that were offered before, and could not be taken then.
     pub(super) fn no_message(&mut self) -> Next {
+        // By that GitHub says that what it counted last holds.
+        self.told = true;
         let session = self.session()?;
         let (available, request) = (session.statistics.available, session.ask_acquirable());
         if self.offers.looks || self.offers.asked || !self.offers.owed || available == 0 {
@@ -45,7 +58,10 @@ impl Listener {
             204 => Vec::new(),
             200 => session::acquirable(&context, &reply)?,
             401 => return self.renew(),
-            _ => return Err(refusal(&context, &reply)),
+            _ => {
+                self.offers.are_refused(refusal(&context, &reply))?;
+                return self.done(None);
+            }
         };
         if jobs.is_empty() {
             self.offers.owed = false;
@@ -68,20 +84,12 @@ impl Listener {
         let reply = context.reply(result)?;
         match reply.status {
             200 => {
-                (self.offers.owed, self.offers.refused) = (false, None);
-                self.offers.acquired =
-                    self.offers.acquired.saturating_add(session::taken(&context, &reply).unwrap_or(offered));
+                let taken = session::taken(&context, &reply).unwrap_or(offered);
+                (self.offers.owed, self.offers.refused) = (taken < offered, None);
+                self.offers.acquired = self.offers.acquired.saturating_add(taken);
             }
             401 => return self.renew(),
-            _ => {
-                let error = refusal(&context, &reply);
-                if error.is_transient() {
-                    return Err(error);
-                }
-                if self.offers.refused.replace(error.kind) != Some(error.kind) {
-                    self.offers.missing = Some(error);
-                }
-            }
+            _ => self.offers.are_refused(refusal(&context, &reply))?,
         }
         match number {
             Some(number) => self.acknowledge(number),
