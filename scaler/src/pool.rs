@@ -355,14 +355,17 @@ impl Pool {
     ) -> Result<View, Trouble> {
         let settings = Rc::clone(&self.settings);
         let group = BTreeSet::from([settings.group.clone()]);
-        let view = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await?;
+        let again = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await;
+        let view = match (again, refused) {
+            // Another bound than the maximum, such as a quota, which a second try would meet as well; or nobody knows.
+            (Ok(view), Carried::Above(max, why)) if view.group.max >= max => {
+                self.look(&view);
+                return Err(why);
+            }
+            (Err(_), Carried::Above(_, why)) => return Err(why),
+            (again, _) => again?,
+        };
         self.look(&view);
-        if let Carried::Above(max, why) = refused
-            && view.group.max >= max
-        {
-            // Another bound than the maximum, such as a quota, which a second try would meet as well.
-            return Err(why);
-        }
         // What a conditional raise is written over is as it was seen.
         let lately = if raising::is_guarded(context, &settings) { self.highest(changes) } else { 0 };
         let decided = self.decide(demand, &view.group, lately);
