@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lightsout_core::{
     doctor::facts::{Fact, FunctionFacts, Schedule},
+    duration::not_within,
     settings::{OBJECT_VARIABLE, PARAMETER_VARIABLE, STARTED, VERSION_VARIABLE},
 };
 use serde_json::Value;
@@ -22,6 +23,8 @@ const LATELY: Duration = Duration::from_secs(3600);
 /// How far back its last start is looked for: an environment is ended after some hours, however busy (Lambda Developer Guide, "Understanding the
 /// Lambda execution environment lifecycle").
 const STARTS: Duration = Duration::from_secs(86_400);
+/// So long the version is looked for in a log that may be long: what else is known of the function must not wait for it.
+const VERSION_WITHIN: Duration = Duration::from_secs(15);
 /// An account has a million schedules at most; a hundred to a page, and so many pages are read.
 const MOST_PAGES: usize = 50;
 
@@ -38,7 +41,14 @@ pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
     let group = group.unwrap_or_else(|| format!("/aws/lambda/{}", text("FunctionName")));
     // Who may not decrypt them is not told them ("GetFunctionConfiguration", Lambda API Reference).
     let variable = |name: &str| found["Environment"]["Variables"][name].as_str().map(str::to_owned);
-    let (errors, version) = tokio::join!(errors(aws, &group), version(aws, &group));
+    let expected = variable(VERSION_VARIABLE);
+    let version = async {
+        match &expected {
+            Some(_) => Some(version(aws, &group).await),
+            None => None,
+        }
+    };
+    let (errors, version) = tokio::join!(errors(aws, &group), version);
     let facts = FunctionFacts {
         name: text("FunctionName"),
         inactive: inactive(&found),
@@ -49,8 +59,8 @@ pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
         log_group: Some(group),
         settings_object: variable(OBJECT_VARIABLE),
         settings_parameter: variable(PARAMETER_VARIABLE),
-        version: Some(version),
-        expected: variable(VERSION_VARIABLE),
+        version,
+        expected,
     };
     (Ok(Some(facts)), found["Role"].as_str().map(|role| RoleName::Address(role.to_owned())))
 }
@@ -72,7 +82,13 @@ async fn errors(aws: &Aws, group: &str) -> Fact<Vec<String>> {
 
 /// The version that the function said at its last start; `None`: it has not started of late.
 async fn version(aws: &Aws, group: &str) -> Fact<Option<String>> {
-    let lines = log(aws, group, STARTS, &format!("\"{STARTED}\"")).await?;
+    let pattern = format!("\"{STARTED}\"");
+    let lines = tokio::time::timeout(VERSION_WITHIN, log(aws, group, STARTS, &pattern));
+    let late = |_| {
+        let what = format!("the function's last start was not found in the log {group}");
+        Err(not_within(what, VERSION_WITHIN, "the log is long: look there for the last line with \"version\""))
+    };
+    let lines = lines.await.unwrap_or_else(late)?;
     Ok(lines.iter().rev().find_map(|line| started(line)))
 }
 
