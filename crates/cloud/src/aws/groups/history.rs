@@ -32,6 +32,10 @@ const LEFT: &str = "in response to a user request, shrinking the capacity from "
 /// How long an answer may be on its way: so far a clock that is ahead of its `Date` may be right.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
+/// By so much a clock may differ for AWS to take what it signs (AWS IAM User Guide, "Signature Version 4": five minutes, and up to fifteen). A `Date`
+/// that differs by more is not the cloud's.
+const SIGNED: SignedDuration = SignedDuration::from_mins(15);
+
 /// Notes when an answer was sent, by the sender's clock (RFC 9110, "Date").
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent(Arc<Mutex<Option<Timestamp>>>);
@@ -40,7 +44,9 @@ impl Sent {
     /// How far this machine's clock, which says `now`, is ahead of the sender's; zero where it may be right.
     fn ahead(&self, now: Timestamp) -> SignedDuration {
         let sent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.map_or(SignedDuration::ZERO, |sent| now.duration_since(now.clamp(sent, sent + ON_ITS_WAY)))
+        sent.and_then(|sent| Some(now.duration_since(now.clamp(sent, sent.checked_add(ON_ITS_WAY).ok()?))))
+            .filter(|ahead| ahead.abs() <= SIGNED)
+            .unwrap_or_default()
     }
 }
 
@@ -64,7 +70,8 @@ impl Intercept for Sent {
 /// What these activities tell, which are the newest first, and which came with an answer of this time.
 pub(super) fn told(activities: &[Activity], sent: &Sent) -> History {
     let ahead = sent.ahead(Timestamp::now());
-    let here = |change: CapacityChange| CapacityChange { at: change.at + ahead, ..change };
+    let here =
+        |change: CapacityChange| CapacityChange { at: change.at.saturating_add(ahead).unwrap_or(change.at), ..change };
     // What failed before a launch that succeeded says no longer why nothing comes.
     let since_success = activities.iter().take_while(|activity| !succeeded(activity));
     History {

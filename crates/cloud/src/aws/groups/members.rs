@@ -75,7 +75,21 @@ fn member(told: &str) -> Option<Member> {
 fn tag(told: &str, key: &str) -> Option<String> {
     let (tags, _) = told.split_once("<tagSet>")?.1.split_once("</tagSet>")?;
     let tag = tags.split("<item>").find(|tag| element(tag, "key").as_deref() == Some(key))?;
-    element(tag, "value")
+    element(tag, "value").map(|value| unescaped(&value))
+}
+
+/// The text that stands so in XML (Extensible Markup Language 1.0, "Predefined Entities").
+fn unescaped(xml: &str) -> String {
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&#34;", "\""),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(xml.to_owned(), |text, (entity, sign)| text.replace(entity, sign))
 }
 
 #[cfg(test)]
