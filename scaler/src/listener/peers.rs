@@ -130,7 +130,7 @@ impl Drop for Room<'_> {
 
 impl Room<'_> {
     /// Takes room for so many more bytes. A peer may hold as much as it leaves to others: half of all when it is alone, half of the rest when
-    /// another holds its own half. So a few who hold what they can leave room for what is short, as genuine webhooks are.
+    /// another holds its own half. So one or two who hold what they can leave room for what is short, as genuine webhooks are; each more halves it.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         let mut guard = self.of.peers.lock();
         let All { peers, room, .. } = &mut *guard;

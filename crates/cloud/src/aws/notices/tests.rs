@@ -159,12 +159,14 @@ async fn an_answer_that_is_no_notice_is_none() {
     let mut watched = notices(&server.url).watch(EVERY);
     // What is written as an order is told as it is, whatever it is.
     assert_eq!(watched.recv().await, Some(Notice::Order(Some("<html/>".to_owned()))));
-    // It looks on.
-    while server.count() <= 30 {
-        if let Ok(told) = tokio::time::timeout(OFTEN, watched.recv()).await {
-            assert!(matches!(told, Some(Notice::Order(_))), "{told:?}");
+    let looks_on = async {
+        while server.count() <= 30 {
+            if let Ok(told) = tokio::time::timeout(OFTEN, watched.recv()).await {
+                assert!(matches!(told, Some(Notice::Order(_))), "{told:?}");
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), looks_on).await.expect("it looks on");
 }
 
 #[tokio::test]
