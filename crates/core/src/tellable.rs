@@ -378,6 +378,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_text_is_told(text in "([tT]oken|authorization|bearer|://|-----(BEGIN|END)|[?=@/|\"'+\n ]|: ?|glrt-|[a-zA-Z0-9]{8}|\\PC){0,20}", most in 0..99_usize) {
+            prop_assert!(tellable(&text, most).chars().count() <= most + 1);
+            let _ = last_words(&text, []);
+        }
+
+        #[test]
         fn no_secret_is_in_what_is_told(
             before in ".{0,40}",
             after in ".{0,40}",

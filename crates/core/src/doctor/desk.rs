@@ -266,7 +266,7 @@ fn secret_in(line: &str) -> Option<String> {
     let assigned = line.char_indices().filter(|(_, c)| matches!(c, '=' | ':'));
     assigned.into_iter().find_map(|(at, _)| {
         let name = line[..at].trim_end().trim_end_matches(['"', '\'']);
-        let name = &name[name.rfind(|c| !of_word(c)).map_or(0, |end| end + 1)..];
+        let name = name.rsplit(|c| !of_word(c)).next().unwrap_or_default();
         let lower = name.to_lowercase().replace('-', "_");
         NAMES.iter().any(|end| lower.ends_with(end)).then_some(())?;
         let written = line[at + 1..].trim_start();
@@ -324,6 +324,7 @@ mod tests {
             "token_file = \"some-file-name\"",
             "token = DIRECT.open(asked, timeout=5).read().decode()",
             "credentials = json.loads(text)",
+            "# Größe: 5",
             "headers = { \"x-amz-security-token\": credentials[\"Token\"], \"accept\": \"text/plain\" }",
             "",
         ] {
@@ -333,6 +334,13 @@ mod tests {
             assert_eq!(secrets_in(text.as_bytes()).map(|found| found.len()), Ok(1), "{text}");
         }
         assert!(secrets_in(&[0x1f, 0x8b, 8]).is_err() && secrets_in(&[0xff, 0xfe]).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_looked_into(text in "([tT]oken|_|secret|=|: ?|[\"'\n ]|[a-zA-Z0-9]{8}|\\PC){0,20}") {
+            let _ = secrets_in(text.as_bytes());
+        }
     }
 
     /// As the Terraform module `pool` has it with a bundle: its boot program within JSON.
