@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Deserialize;
 
-pub use self::group::{GroupFacts, HoldFacts, NextImage, RefreshFacts};
+pub use self::group::{GroupFacts, HoldFacts, NextImage, NotOffered, RefreshFacts};
 use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
@@ -341,8 +341,8 @@ pub struct CloudFacts {
     pub rights: Vec<(&'static str, Fact<bool>)>,
     /// The images from which new instances start.
     pub next_images: Vec<Fact<NextImage>>,
-    /// The kinds of instances that some zone of the group does not have, as `kind in zone`.
-    pub not_offered: Option<Fact<Vec<String>>>,
+    /// The kinds of instances that some zone of the group does not have.
+    pub not_offered: Option<Fact<NotOffered>>,
 }
 
 /// What the instance's metadata say of themselves.

@@ -6,7 +6,7 @@ use crate::{agent::policy::Protection, duration::format_duration, record::Launch
 
 use super::{
     Facts, Judgement, Place, Row, Scope, Verdict,
-    facts::{GroupFacts, HoldFacts, NextImage, RefreshFacts},
+    facts::{GroupFacts, HoldFacts, NextImage, NotOffered, RefreshFacts},
     key::USE_OF_KEY,
     of, of_each,
 };
@@ -349,13 +349,17 @@ pub(super) const ROWS: &[Row] = &[
         id: "template.types",
         scope: Scope::Group,
         meaning: "each zone of the group has each of its instance types",
-        remedy: "take the zone's subnet out of the group, or the type out of its policy: launches there fail, some of the time",
+        remedy: "take the zone's subnet out of the group, or the type out of its policy: launches there fail, some of the time; where none is left, name another \
+                 type: on Azure az vmss update --ids {group} --set sku.name=SIZE",
         judge: |facts| {
-            of(facts.cloud.as_ref()?.not_offered.as_ref(), |missing| {
+            of(facts.cloud.as_ref()?.not_offered.as_ref(), |NotOffered { missing, all }| {
+                let seen = format!("not offered: {}", missing.join(", "));
                 if missing.is_empty() {
                     Judgement::ok("all of them")
+                } else if *all {
+                    Judgement::wrong(format!("{seen}: nothing can start"))
                 } else {
-                    Judgement::warning(format!("not offered: {}", missing.join(", ")))
+                    Judgement::warning(seen)
                 }
             })
         },

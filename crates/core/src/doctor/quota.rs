@@ -15,6 +15,8 @@ pub struct QuotaFacts {
     pub most: u64,
     /// The processors that others use of it now; `None`: that is not looked at.
     pub others: Option<u32>,
+    /// Whether each instance of the group counts towards it: none starts then where it is used up, whatever is left of others.
+    pub of_all: bool,
 }
 
 impl QuotaFacts {
@@ -26,6 +28,11 @@ impl QuotaFacts {
     /// The processors that are left for the group.
     fn left(&self) -> u32 {
         self.limit.saturating_sub(self.others.unwrap_or_default())
+    }
+
+    /// Whether not even the smallest kind of instance has room.
+    fn is_used_up(&self) -> bool {
+        self.left() < self.smallest
     }
 }
 
@@ -44,7 +51,9 @@ pub(super) const ROWS: &[Row] = &[Row {
                 None
             } else if short.is_empty() {
                 Judgement::ok(told(&quotas.iter().collect::<Vec<_>>()))
-            } else if quotas.iter().all(|quota| quota.left() < quota.smallest) {
+            } else if quotas.iter().any(|quota| quota.of_all && quota.is_used_up())
+                || quotas.iter().all(QuotaFacts::is_used_up)
+            {
                 Judgement::wrong(format!("{}: nothing can start", told(&short)))
             } else {
                 Judgement::warning(told(&short))

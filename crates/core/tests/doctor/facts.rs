@@ -9,9 +9,9 @@ use lightsout_core::{
         Facts, Place, Verdict,
         facts::{
             AgentAnswer, Baked, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
-            HoldFacts, KeyFacts, Leftovers, MemberModels, NextImage, ProgramFacts, ProgramGroup, QuotaFacts,
-            RefreshFacts, Refusal, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SpotModel, Subnet, TemplateFacts,
-            Unit, WaysOut,
+            HoldFacts, KeyFacts, Leftovers, MemberModels, NextImage, NotOffered, ProgramFacts, ProgramGroup,
+            QuotaFacts, RefreshFacts, Refusal, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SpotModel, Subnet,
+            TemplateFacts, Unit, WaysOut,
         },
     },
     iam::{self, Difference},
@@ -183,7 +183,8 @@ pub(crate) const BREAKS: &[Break] = &[
     }),
     warning_at_desk("template.image", |facts| cloud(facts).next_images[1] = Err("it is denied".into())),
     warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
-    warning("template.types", |facts| cloud(facts).not_offered = Some(Ok(vec!["c7i.large in eu-north-1a".into()]))),
+    warning("template.types", |facts| not_offered(facts, false)),
+    wrong("template.types", |facts| not_offered(facts, true)),
     wrong("platform.reachable", |facts| facts.platform.reachable = Some(Err("no answer".into()))),
     wrong("platform.secret", |facts| {
         facts.platform.secrets[0].1 = Err(Refusal { why: "no secret".into(), transient: false });
@@ -242,6 +243,8 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(1))),
     warning_at_desk("group.quota", |facts| quotas(facts)[0].limit = 9),
     warning_at_desk("group.quota", |facts| quotas(facts)[1].limit = 0),
+    wrong_at_desk("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (0, true)),
+    warning_at_desk("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (9, true)),
     wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.limit = 1)),
     warning_at_desk("group.quota", |facts| quotas(facts)[0].others = Some(1)),
     wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.others = Some(9))),
@@ -384,6 +387,11 @@ fn template(facts: &mut Facts) -> &mut TemplateFacts {
 
 fn subnets(facts: &mut Facts) -> &mut Vec<Subnet> {
     cloud(facts).subnets.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn not_offered(facts: &mut Facts, all: bool) {
+    let missing = vec!["c7i.large in eu-north-1a".into()];
+    cloud(facts).not_offered = Some(Ok(NotOffered { missing, all }));
 }
 
 fn quotas(facts: &mut Facts) -> &mut Vec<QuotaFacts> {

@@ -10,8 +10,8 @@ use lightsout_core::{
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
             GuardFacts, HoldFacts, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
-            PlatformFacts, ProgramFacts, ProgramGroup, QuotaFacts, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel,
-            Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
+            NotOffered, PlatformFacts, ProgramFacts, ProgramGroup, QuotaFacts, RoleFacts, RunsAs, ScaleSetFacts,
+            ScaleSetModel, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
     iam::Difference,
@@ -108,7 +108,8 @@ fn good_at_desk() -> Facts {
         difference: Ok(Difference::default()),
     };
     let subnet = |id: &str| Subnet { id: id.into(), zone: "eu-north-1a".into(), free: Some(200) };
-    let quota = |name: &str| QuotaFacts { name: name.into(), limit: 10, smallest: 2, most: 10, others: None };
+    let quota =
+        |name: &str| QuotaFacts { name: name.into(), limit: 10, smallest: 2, most: 10, others: None, of_all: false };
     let function = FunctionFacts {
         name: "ci-scaler".into(),
         inactive: None,
@@ -247,7 +248,7 @@ fn good_cloud() -> CloudFacts {
         power_off_ends: Some(Ok(true)),
         rights: vec![("ec2:TerminateInstances", Ok(true)), ("ec2:CreateTags", Ok(true))],
         next_images: ["ami-1", "ami-2"].map(image).into(),
-        not_offered: Some(Ok(Vec::new())),
+        not_offered: Some(Ok(NotOffered::default())),
         ..CloudFacts::default()
     }
 }

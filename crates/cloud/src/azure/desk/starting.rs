@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
-    doctor::facts::{Fact, NextImage, QuotaFacts, Subnet},
+    doctor::facts::{Fact, NextImage, NotOffered, QuotaFacts, Subnet},
 };
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(super) struct Starting {
     pub(super) image: Option<Fact<NextImage>>,
     pub(super) subnets: Option<Fact<Vec<Subnet>>>,
     pub(super) quotas: Option<Fact<Vec<QuotaFacts>>>,
-    pub(super) not_offered: Option<Fact<Vec<String>>>,
+    pub(super) not_offered: Option<Fact<NotOffered>>,
 }
 
 /// Looks at all of it for a scale set, as it was read, of which a pool may have so many machines.
@@ -77,7 +77,8 @@ fn is_location(one: &str, other: &str) -> bool {
 fn sizes(set: &Value) -> BTreeSet<String> {
     let mix = each(&set["properties"]["skuProfile"]["vmSizes"]).map(|size| text(&size["name"]).to_owned());
     let mix: BTreeSet<String> = mix.collect();
-    if mix.is_empty() { BTreeSet::from([text(&set["sku"]["name"]).to_owned()]) } else { mix }
+    let own = set["sku"]["name"].as_str().map(str::to_owned);
+    if mix.is_empty() { own.into_iter().collect() } else { mix }
 }
 
 async fn get(azure: &Azure, right: &'static str, path: &str, version: &str) -> Result<Value, CloudError> {
@@ -217,9 +218,10 @@ async fn offered(
 }
 
 /// Which of the sizes some zone of the scale set does not have, or is not to be had by this subscription.
-fn not_offered(set: &Value, sizes: &BTreeSet<String>, offered: &BTreeMap<String, Value>) -> Vec<String> {
+fn not_offered(set: &Value, sizes: &BTreeSet<String>, offered: &BTreeMap<String, Value>) -> NotOffered {
     let place = text(&set["location"]);
     let mut missing = Vec::new();
+    let mut had = sizes.is_empty();
     for name in sizes {
         let Some(size) = offered.get(&name.to_ascii_lowercase()) else {
             missing.push(format!("{name} in {place}"));
@@ -233,14 +235,12 @@ fn not_offered(set: &Value, sizes: &BTreeSet<String>, offered: &BTreeMap<String,
         let zones: BTreeSet<&str> = each(&size["locationInfo"]).flat_map(|it| each(&it["zones"])).map(text).collect();
         let closed: BTreeSet<&str> =
             barred("Zone").flat_map(|it| each(&it["restrictionInfo"]["zones"])).map(text).collect();
-        let wanted = each(&set["zones"]).map(text);
-        missing.extend(
-            wanted
-                .filter(|zone| !zones.contains(zone) || closed.contains(zone))
-                .map(|zone| format!("{name} in zone {zone} of {place}")),
-        );
+        let (open, shut): (Vec<&str>, Vec<&str>) =
+            each(&set["zones"]).map(text).partition(|zone| zones.contains(zone) && !closed.contains(zone));
+        had |= !open.is_empty() || shut.is_empty();
+        missing.extend(shut.iter().map(|zone| format!("{name} in zone {zone} of {place}")));
     }
-    missing
+    NotOffered { missing, all: !had }
 }
 
 /// The quotas towards which its machines count, and what others use of each.
@@ -258,6 +258,8 @@ async fn quotas(
     let call = call::look(&azure.manager(), "Microsoft.Compute/locations/usages/read", &path, call::COMPUTE);
     let usages: Vec<Value> = azure.list(call).await?;
     let spot = profile(set)["priority"] == "Spot";
+    // Some of its machines are regular ones all the same ("Spot Priority Mix").
+    let mixed = set["properties"]["priorityMixPolicy"].is_object();
     let mut counted: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for size in offered.values() {
         let cores = each(&size["capabilities"]).find(|it| text(&it["name"]) == "vCPUs");
@@ -283,6 +285,7 @@ async fn quotas(
             smallest: *smallest,
             most: u64::from(most) * u64::from(*largest),
             others: number("currentValue").map(|used| used.saturating_sub(own)),
+            of_all: cores.len() == offered.len() && !mixed,
         });
     }
     Ok(quotas)

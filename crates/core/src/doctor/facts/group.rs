@@ -71,3 +71,12 @@ pub struct NextImage {
     /// The time at which it was read.
     pub now: Timestamp,
 }
+
+/// What the group's zones do not have of the kinds of instances that it may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotOffered {
+    /// Each, as `kind in zone`.
+    pub missing: Vec<String>,
+    /// Whether that is all of them: nothing can start.
+    pub all: bool,
+}

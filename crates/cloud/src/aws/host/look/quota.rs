@@ -82,7 +82,7 @@ impl Calls {
                     let (name, limit) = self.quota(code).await?;
                     let most = u64::from(instances) * u64::from(*largest);
                     let name = format!("{name} ({code})");
-                    quotas.push(QuotaFacts { name, limit, smallest: *smallest, most, others: None });
+                    quotas.push(QuotaFacts { name, limit, smallest: *smallest, most, others: None, of_all: false });
                 }
             }
         }

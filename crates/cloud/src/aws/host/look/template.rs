@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
     ResponseLaunchTemplateData, ShutdownBehavior,
 };
 use jiff::Timestamp;
-use lightsout_core::doctor::facts::{CloudFacts, NextImage, TemplateFacts, secrets_in};
+use lightsout_core::doctor::facts::{CloudFacts, NextImage, NotOffered, TemplateFacts, secrets_in};
 
 use super::{super::Calls, key, quota::Markets, said};
 use crate::aws::{AwsError, AwsErrorKind, desk};
@@ -144,7 +144,7 @@ impl Calls {
         Ok((NextImage { id: id.to_owned(), usable, created, deprecated, now }, volumes))
     }
 
-    async fn not_offered(&self, types: &BTreeSet<&str>, zones: &BTreeSet<&str>) -> Result<Vec<String>, AwsError> {
+    async fn not_offered(&self, types: &BTreeSet<&str>, zones: &BTreeSet<&str>) -> Result<NotOffered, AwsError> {
         const ACTION: &str = "ec2:DescribeInstanceTypeOfferings";
         let filter = |name: &str, values: &BTreeSet<&str>| {
             let values = values.iter().map(|value| (*value).to_owned()).collect();
@@ -163,7 +163,8 @@ impl Calls {
         }
         let pairs = types.iter().flat_map(|kind| zones.iter().map(move |zone| (*kind, *zone)));
         let missing = pairs.filter(|(kind, zone)| !offered.contains(&((*kind).to_owned(), (*zone).to_owned())));
-        Ok(missing.map(|(kind, zone)| format!("{kind} in {zone}")).collect())
+        let missing: Vec<String> = missing.map(|(kind, zone)| format!("{kind} in {zone}")).collect();
+        Ok(NotOffered { all: missing.len() == types.len() * zones.len(), missing })
     }
 }
 

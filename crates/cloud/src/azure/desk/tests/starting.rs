@@ -1,6 +1,6 @@
 //! From what and where new machines start, and what the subscription lets run.
 
-use lightsout_core::doctor::facts::{NextImage, QuotaFacts, Subnet};
+use lightsout_core::doctor::facts::{NextImage, NotOffered, QuotaFacts, Subnet};
 
 use super::*;
 
@@ -45,9 +45,16 @@ async fn a_sound_scale_set_has_an_image_addresses_sizes_and_quotas() {
     let subnet = Subnet { id: "runners".into(), zone: "ci".into(), free: Some(249) };
     assert_eq!(facts.subnets, Some(Ok(vec![subnet])));
     // Two of twenty machines are there, of four processors each.
-    let quota = |name: &str, limit, others| QuotaFacts { name: name.into(), limit, smallest: 4, most: 80, others };
+    let quota = |name: &str, limit, others| QuotaFacts {
+        name: name.into(),
+        limit,
+        smallest: 4,
+        most: 80,
+        others,
+        of_all: true,
+    };
     let quotas = vec![quota("All of them", 100, Some(4)), quota("Dsv5", 40, Some(0))];
-    assert_eq!((facts.quotas, facts.not_offered), (Some(Ok(quotas)), Some(Ok(Vec::new()))));
+    assert_eq!((facts.quotas, facts.not_offered), (Some(Ok(quotas)), Some(Ok(NotOffered::default()))));
     assert_eq!(facts.scale_set.unwrap().room, Some(18));
 }
 
@@ -113,8 +120,25 @@ async fn a_size_that_is_not_to_be_had_is_named_with_where() {
         (json!({ "value": [size(&zones(&json!(["1"])))] }), "Standard_D4s_v5 in zone 1 of westeurope"),
     ] {
         let facts = where_told(vec![("/skus?", size)]).await;
-        assert_eq!(facts.not_offered, Some(Ok(vec![wanted.to_owned()])));
+        assert_eq!(facts.not_offered, Some(Ok(NotOffered { missing: vec![wanted.to_owned()], all: true })));
     }
+    let zones = set_with("/zones", json!(["1", "2", "3"]));
+    let facts = where_told(vec![zones]).await;
+    let missing = vec!["Standard_D4s_v5 in zone 3 of westeurope".to_owned()];
+    assert_eq!(facts.not_offered, Some(Ok(NotOffered { missing, all: false })));
+    // Of several sizes one is to be had, and not all count towards its family.
+    let mut mix = set("Flexible");
+    let sizes = ["Standard_D4s_v5", "Standard_D4as_v5", "Standard_D4ds_v5"].map(|name| json!({ "name": name }));
+    mix["properties"]["skuProfile"] = json!({ "vmSizes": sizes });
+    let mut other = size(&json!([]));
+    (other["name"], other["family"]) = (json!("Standard_D4as_v5"), json!("standardDASv5Family"));
+    let told = json!({ "value": [size(&json!([])), other] });
+    let facts = where_told(vec![("/virtualMachineScaleSets/runners?", mix), ("/skus?", told)]).await;
+    let missing = vec!["Standard_D4ds_v5 in westeurope".to_owned()];
+    assert_eq!(facts.not_offered, Some(Ok(NotOffered { missing, all: false })));
+    let quotas = facts.quotas.unwrap().unwrap();
+    let of_all: Vec<_> = quotas.iter().map(|quota| (quota.name.as_str(), quota.of_all)).collect();
+    assert_eq!(of_all, [("All of them", true), ("Dsv5", false)]);
     let facts = where_told(vec![("/skus?", denied())]).await;
     for why in [facts.not_offered.unwrap().unwrap_err(), facts.quotas.unwrap().unwrap_err()] {
         assert!(why.contains("Microsoft.Compute/skus/read"), "{why}");
@@ -127,4 +151,10 @@ async fn spot_machines_count_towards_the_quota_of_spot_alone() {
     let facts = where_told(vec![set_with(priority, json!("Spot"))]).await;
     let quotas = facts.quotas.unwrap().unwrap();
     assert_eq!(quotas.iter().map(|quota| (quota.name.as_str(), quota.limit)).collect::<Vec<_>>(), [("Spot", 3)]);
+    assert!(quotas[0].of_all, "{quotas:?}");
+    let mut mixed = set("Flexible");
+    mixed["properties"]["virtualMachineProfile"]["priority"] = json!("Spot");
+    mixed["properties"]["priorityMixPolicy"] = json!({ "baseRegularPriorityCount": 1 });
+    let quotas = where_told(vec![("/virtualMachineScaleSets/runners?", mixed)]).await.quotas.unwrap().unwrap();
+    assert!(!quotas[0].of_all, "some of them are no Spot machines: {quotas:?}");
 }
