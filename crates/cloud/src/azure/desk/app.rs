@@ -37,11 +37,29 @@ const TIME_OUT: &str = "AzureFunctionsJobHost__functionTimeout";
 /// The most lines of the log that are read.
 const LINES: usize = 200;
 
-/// What the log of the last hour has of failures: lines of the scaler that are errors, and what the host itself says.
+/// What the log of the last hour has of failures: lines of the scaler that are errors (`own`), what the host itself says, and what stands in no line of
+/// either: a handler that exits or cannot be started, and invocations that fail. What the host answers to a webhook that it refuses is none. Of each minute
+/// the scaler's own words come first, since they say why (Application Insights, "Telemetry data model").
 fn failures() -> String {
+    let of = |table: &str, which: &str, message: &str, own: &str| {
+        format!("({table} | where timestamp > ago(1h) | {which} | project timestamp, message = {message}, own = {own})")
+    };
+    let lines = of(
+        "traces",
+        "extend r = parse_json(message) | where r.level == 'ERROR' or (severityLevel >= 3 and isnull(r.level))",
+        "message",
+        "iff(r.level == 'ERROR', 1, 0)",
+    );
+    let thrown = of("exceptions", "where true", "iff(isempty(innermostMessage), outerMessage, innermostMessage)", "0");
+    let failed = of(
+        "requests",
+        "where tostring(success) =~ 'false' and not(tostring(resultCode) startswith '4')",
+        "strcat('an invocation of ', name, ' failed: ', resultCode)",
+        "0",
+    );
     format!(
-        "traces | where timestamp > ago(1h) | extend r = parse_json(message) | where r.level == 'ERROR' or (severityLevel >= 3 and isnull(r.level)) \
-         | top {LINES} by timestamp desc | project message"
+        "union {lines}, {thrown}, {failed} | top {LINES} by timestamp desc \
+         | order by bin(timestamp, 1m) desc, own desc, timestamp desc | project message"
     )
 }
 

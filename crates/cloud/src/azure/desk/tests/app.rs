@@ -119,7 +119,9 @@ async fn a_sound_app_is_found_so() {
     assert_eq!(function, Ok(Some(wanted)));
     assert_eq!((roles[0].name.as_str(), lacks(&roles[0])), ("its own identity", Vec::new()));
     let query = server.seen().into_iter().find(|asked| asked.path.ends_with("/query")).unwrap();
-    assert!(query.body.contains("traces") && query.body.contains("ago(1h)"), "{}", query.body);
+    for table in ["traces", "exceptions", "requests"] {
+        assert!(query.body.contains(&format!("({table} | where timestamp > ago(1h)")), "{}", query.body);
+    }
 }
 
 #[tokio::test]
