@@ -30,7 +30,7 @@ pub struct FunctionFacts {
     /// Why it cannot be invoked now, in the cloud's words; `None`: it can.
     pub inactive: Option<String>,
     /// How long an invocation may take.
-    pub timeout: Duration,
+    pub timeout: Option<Fact<Duration>>,
     /// How long a tick of a pool may take, and how often one begins, as the settings say.
     pub deadline: Duration,
     /// What its log of the last hour says that failed, a line each, newest last.
@@ -186,21 +186,23 @@ pub(super) const ROWS: &[Row] = &[
                  --timeout 60; on Azure take AzureFunctionsJobHost__functionTimeout out of the app's settings; or lower `deadline`",
         judge: |facts| {
             function(facts, |function| {
-                let (timeout, least) = (function.timeout, function.deadline + END);
-                let seen =
-                    format!("{}; a tick may take {}", format_duration(timeout), format_duration(function.deadline));
-                let schedules = function.schedules.as_ref().and_then(|schedules| schedules.as_ref().ok());
-                let every = schedules.into_iter().flatten().filter(|it| it.enabled).filter_map(|it| it.every).min();
-                if timeout < least {
-                    Judgement::wrong(format!("{seen}: a tick that takes long is cut"))
-                } else if let Some(every) = every.filter(|every| timeout >= *every * 2) {
-                    let often = format_duration(every);
-                    Judgement::warning(format!(
-                        "{seen}; one begins every {often}: several run at a time, and each asks the platform"
-                    ))
-                } else {
-                    Judgement::ok(seen)
-                }
+                of(function.timeout.as_ref(), |&timeout| {
+                    let least = function.deadline + END;
+                    let seen =
+                        format!("{}; a tick may take {}", format_duration(timeout), format_duration(function.deadline));
+                    let schedules = function.schedules.as_ref().and_then(|schedules| schedules.as_ref().ok());
+                    let every = schedules.into_iter().flatten().filter(|it| it.enabled).filter_map(|it| it.every).min();
+                    if timeout < least {
+                        Judgement::wrong(format!("{seen}: a tick that takes long is cut"))
+                    } else if let Some(every) = every.filter(|every| timeout >= *every * 2) {
+                        let often = format_duration(every);
+                        Judgement::warning(format!(
+                            "{seen}; one begins every {often}: several run at a time, and each asks the platform"
+                        ))
+                    } else {
+                        Judgement::ok(seen)
+                    }
+                })
             })
         },
     },

@@ -272,8 +272,9 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
     wrong_at_desk("function.schedule", |facts| schedule(facts).enabled = false),
     warning_at_desk("function.schedule", |facts| schedule(facts).every = Some(Duration::from_secs(301))),
-    wrong_at_desk("function.time-out", |facts| function(facts).timeout = Duration::from_secs(12)),
-    warning_at_desk("function.time-out", |facts| function(facts).timeout = Duration::from_secs(120)),
+    wrong_at_desk("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(12)))),
+    warning_at_desk("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(120)))),
+    warning_at_desk("function.time-out", |facts| function(facts).timeout = Some(Err("it is denied".into()))),
     warning_at_desk("platform.secret", |facts| {
         facts.platform.secrets[0].1 = Err(Refusal { why: "it is a file of another machine".into(), transient: true });
     }),

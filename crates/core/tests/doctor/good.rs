@@ -113,7 +113,7 @@ fn good_at_desk() -> Facts {
     let function = FunctionFacts {
         name: "ci-scaler".into(),
         inactive: None,
-        timeout: Duration::from_secs(60),
+        timeout: Some(Ok(Duration::from_secs(60))),
         deadline: Duration::from_secs(10),
         errors: Some(Ok(Vec::new())),
         schedules: Some(Ok(vec![Schedule {

@@ -52,7 +52,7 @@ pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
     let facts = FunctionFacts {
         name: text("FunctionName"),
         inactive: inactive(&found),
-        timeout: Duration::from_secs(found["Timeout"].as_u64().unwrap_or_default()),
+        timeout: Some(Ok(Duration::from_secs(found["Timeout"].as_u64().unwrap_or_default()))),
         deadline: Duration::ZERO,
         errors: Some(errors),
         schedules: Some(schedules(aws, &text("FunctionArn")).await.map_err(|error| error.to_string())),

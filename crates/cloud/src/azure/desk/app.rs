@@ -77,7 +77,7 @@ pub(in crate::azure) async fn look(azure: &Azure, wanted: &WantedFunction) -> Fu
     let facts = FunctionFacts {
         name: app["name"].as_str().unwrap_or(id).to_owned(),
         inactive: inactive(&app, &functions),
-        timeout: settings.as_ref().ok().and_then(time_out).map_or(LONGEST, |host| host.min(LONGEST)),
+        timeout: Some(time_out(&settings)),
         errors: Some(errors),
         schedules: Some(schedules(&functions, &settings)),
         ..FunctionFacts::default()
@@ -151,8 +151,15 @@ fn every(when: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// How long an invocation may take: the scaler's own time, or what somebody has set for the host where that is less.
+fn time_out(settings: &Fact<Value>) -> Fact<Duration> {
+    let settings =
+        settings.as_ref().map_err(|why| format!("whether the host has another one, its settings say: {why}"))?;
+    Ok(of_host(settings).map_or(LONGEST, |host| host.min(LONGEST)))
+}
+
 /// As somebody has set it for the host: `00:05:00`, -1 for as long as it takes.
-fn time_out(settings: &Value) -> Option<Duration> {
+fn of_host(settings: &Value) -> Option<Duration> {
     let parts = settings[TIME_OUT].as_str()?.split(':').map(|part| part.parse::<u64>().ok());
     let [hours, minutes, seconds] = parts.collect::<Option<Vec<_>>>()?[..] else { return None };
     Some(Duration::from_secs(hours * 3600 + minutes * 60 + seconds))

@@ -111,7 +111,7 @@ async fn a_sound_app_is_found_so() {
     };
     let wanted = FunctionFacts {
         name: "ci-scaler".into(),
-        timeout: Duration::from_secs(58),
+        timeout: Some(Ok(Duration::from_secs(58))),
         errors: Some(Ok(Vec::new())),
         schedules: Some(Ok(vec![schedule])),
         ..FunctionFacts::default()
@@ -153,12 +153,15 @@ async fn what_begins_an_invocation_and_for_how_long_it_may_run_is_told() {
     let off = json!({ "AzureWebJobs.scale.Disabled": "true", "AzureFunctionsJobHost__functionTimeout": "00:00:05" });
     let found = facts(vec![("/appsettings/list?", settings(&off))]).await;
     assert!(!found.schedules.unwrap().unwrap()[0].enabled);
-    assert_eq!(found.timeout, Duration::from_secs(5));
+    assert_eq!(found.timeout, Some(Ok(Duration::from_secs(5))));
     assert!(!facts(vec![("/functions?", timer("0 * * * * *", true))]).await.schedules.unwrap().unwrap()[0].enabled);
     for unbounded in ["-1", "00:10:00", "soon"] {
         let set = settings(&json!({ "AzureFunctionsJobHost__functionTimeout": unbounded }));
-        assert_eq!(facts(vec![("/appsettings/list?", set)]).await.timeout, Duration::from_secs(58), "{unbounded}");
+        let found = facts(vec![("/appsettings/list?", set)]).await.timeout;
+        assert_eq!(found, Some(Ok(Duration::from_secs(58))), "{unbounded}");
     }
+    let unseen = facts(vec![("/appsettings/list?", denied())]).await.timeout.unwrap().unwrap_err();
+    assert!(unseen.contains("Microsoft.Web/sites/config/list/action"), "{unseen}");
 }
 
 #[tokio::test]
