@@ -116,15 +116,18 @@ pub(super) async fn of_vaults(
     subscriptions: &BTreeSet<String>,
     secrets: &[SecretSource],
 ) -> Result<Vec<Need>, CloudError> {
-    let named = secrets.iter().filter_map(|secret| match secret {
-        SecretSource::KeyVault(url) => Some(url.trim_start_matches("https://").split(['.', '/']).next()?.to_owned()),
+    let secrets_named = secrets.iter().filter_map(|secret| match secret {
+        SecretSource::KeyVault(url) => vault_and_secret(url),
         SecretSource::Inline(_)
         | SecretSource::File(_)
         | SecretSource::Env(_)
         | SecretSource::Ssm(_)
         | SecretSource::SecretsManager { .. } => None,
     });
-    let named: BTreeSet<String> = named.collect();
+    let mut named: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (vault, secret) in secrets_named {
+        named.entry(vault).or_default().insert(secret);
+    }
     let mut vaults: Vec<Value> = Vec::new();
     for subscription in subscriptions.iter().filter(|_| !named.is_empty()) {
         let path = format!("/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults");
@@ -132,25 +135,36 @@ pub(super) async fn of_vaults(
             azure.list::<Value>(call::look(&azure.manager(), "Microsoft.KeyVault/vaults/read", &path, VAULTS)).await?,
         );
     }
-    let need = |name: String| {
-        let is_it = |vault: &&Value| vault["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(&name));
-        let (scope, by) = match vaults.iter().find(is_it) {
-            None => (format!("the vault {name}, which is in no subscription of the scale sets"), By::Unseen),
-            Some(vault) => {
-                let by_roles = vault["properties"]["enableRbacAuthorization"] == true;
-                let policies = vault["properties"]["accessPolicies"].as_array().cloned().unwrap_or_default();
-                let id = vault["id"].as_str().unwrap_or(&name).to_owned();
-                (id, if by_roles { By::Data } else { By::Policies(policies) })
-            }
-        };
-        Need {
-            action: "Microsoft.KeyVault/vaults/secrets/getSecret/action",
-            scope,
-            why: "its secret is in the vault",
-            by,
-        }
+    let need = |scope, by| Need {
+        action: "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+        scope,
+        why: "its secret is in the vault",
+        by,
     };
-    Ok(named.into_iter().map(need).collect())
+    let mut needs = Vec::new();
+    for (name, secrets) in named {
+        let is_it = |vault: &&Value| vault["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(&name));
+        let Some(vault) = vaults.iter().find(is_it) else {
+            needs.push(need(format!("the vault {name}, which is in no subscription of the scale sets"), By::Unseen));
+            continue;
+        };
+        let id = vault["id"].as_str().unwrap_or(&name);
+        if vault["properties"]["enableRbacAuthorization"] == true {
+            // A role may be on a secret alone (Key Vault, "Azure RBAC for Key Vault data plane operations").
+            needs.extend(secrets.iter().map(|secret| need(format!("{id}/secrets/{secret}"), By::Data)));
+        } else {
+            let policies = vault["properties"]["accessPolicies"].as_array().cloned().unwrap_or_default();
+            needs.push(need(id.to_owned(), By::Policies(policies)));
+        }
+    }
+    Ok(needs)
+}
+
+/// The vault, whose name has no case, and the secret of `https://VAULT.vault.azure.net/secrets/NAME`, which may end in a version.
+fn vault_and_secret(url: &str) -> Option<(String, &str)> {
+    let mut parts = url.trim_start_matches("https://").split('/');
+    let vault = parts.next()?.split('.').next()?.to_ascii_lowercase();
+    Some((vault, parts.nth(1)?))
 }
 
 /// What each identity may do, compared with what is needed.
@@ -181,8 +195,14 @@ async fn of_one(azure: &Azure, needs: &[Need], principal: &str) -> Result<Differ
         match by {
             By::Unseen => difference.conditional.push(need.finding()),
             By::Policies(policies) => {
-                if !policies.iter().any(|policy| lets_read(policy, principal)) {
+                let mut readers = policies.iter().filter(|policy| lets_read(policy)).peekable();
+                if readers.peek().is_none() {
                     difference.missing.push(need.finding());
+                } else if !readers.any(|policy| is_of(policy, principal)) {
+                    // Which groups it is in, only its directory knows.
+                    let resource =
+                        format!("{scope}, whose access policies let others read: it may be in a group of theirs");
+                    difference.conditional.push(Finding { resource, ..need.finding() });
                 }
             }
             By::Actions | By::Data => {
@@ -223,8 +243,12 @@ async fn holding(azure: &Azure, manager: &str, scope: &str, principal: &str) -> 
 }
 
 /// Whether an access policy of a vault lets somebody read secrets (Key Vault, "Assign a Key Vault access policy").
-fn lets_read(policy: &Value, principal: &str) -> bool {
-    let secrets = policy["permissions"]["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str);
+fn lets_read(policy: &Value) -> bool {
+    let mut secrets = policy["permissions"]["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    secrets.any(|what| ["get", "all"].iter().any(|word| what.eq_ignore_ascii_case(word)))
+}
+
+/// Whether it is for this principal.
+fn is_of(policy: &Value, principal: &str) -> bool {
     policy["objectId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(principal))
-        && secrets.into_iter().any(|what| ["get", "all"].iter().any(|word| what.eq_ignore_ascii_case(word)))
 }

@@ -294,6 +294,22 @@ async fn a_secret_is_reached_by_a_role_on_its_vault_or_by_the_vaults_own_policy(
     assert_eq!(lacks(&role(vec![("/roles/", owner)]).await), [READ], "an owner reads no data");
     let elsewhere = role(vec![("/Microsoft.KeyVault/vaults?", json!({ "value": [] }))]).await.difference.unwrap();
     assert!(elsewhere.missing.is_empty() && elsewhere.conditional[0].resource.contains("acme"), "{elsewhere:?}");
+    let vault = format!("{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/acme");
+    for (secret, there) in [("T", true), ("t2", false)] {
+        let on_it = json!({ "value": [
+            assigned("all", &format!("{SUBSCRIPTION}/resourceGroups/ci"), &Value::Null),
+            assigned("all", &format!("{vault}/secrets/{secret}"), &Value::Null),
+        ] });
+        let missing =
+            lacks(&role(vec![("/vaults/acme/secrets/t/providers/Microsoft.Authorization/", on_it)]).await).len();
+        assert_eq!(missing == 0, there, "a role on the secret {secret} itself");
+    }
+    // Whether the identity is in a group that a policy names, only its directory knows.
+    for (what, told) in [("Get", true), ("list", false)] {
+        let of_others = json!({ "accessPolicies": [{ "objectId": "a group", "permissions": { "secrets": [what] } }] });
+        let found = role(vec![vaults(&of_others)]).await.difference.unwrap();
+        assert_eq!((found.missing.is_empty(), found.conditional.len()), (told, usize::from(told)), "{found:?}");
+    }
 }
 
 /// What the agents must read is known with their settings.
