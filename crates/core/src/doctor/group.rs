@@ -375,7 +375,8 @@ fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) ->
 }
 
 fn judge_image(image: &NextImage) -> Option<Judgement> {
-    let id = &image.id;
+    let later = |later: &String| format!(" (not {later})");
+    let id = format!("{}{}", image.id, image.passed_over.iter().map(later).collect::<String>());
     if !image.usable {
         return Judgement::wrong(format!(
             "{id} does not exist, or this account may not use it: nothing can start from it"
@@ -386,7 +387,7 @@ fn judge_image(image: &NextImage) -> Option<Judgement> {
             Judgement::warning(format!("{id} is deprecated since {}", at.strftime("%Y-%m-%d")))
         }
         Some(at) => Judgement::ok(format!("{id}, until {}", at.strftime("%Y-%m-%d"))),
-        None => Judgement::ok(id.clone()),
+        None => Judgement::ok(id),
     }
 }
 

@@ -202,7 +202,9 @@ fn good_cloud() -> CloudFacts {
         longest: Duration::from_secs(600),
     };
     let group = GroupFacts { max: 5, protects_new: true, ..GroupFacts::default() };
-    let image = |id: &str| Ok(NextImage { id: id.into(), usable: true, created: None, deprecated: None, now });
+    let image = |id: &str| {
+        Ok(NextImage { id: id.into(), usable: true, created: None, deprecated: None, passed_over: Vec::new(), now })
+    };
     CloudFacts {
         metadata: MetadataFacts {
             identity: Some(Ok("i-1 in eu-north-1".into())),

@@ -118,3 +118,12 @@ fn what_cannot_be_told_is_said_and_remedies_name_the_instance() {
     let text = summary(&found);
     assert_eq!(text, "0 ok; 1 cannot be told: network.ways-out");
 }
+
+#[test]
+fn an_image_says_in_whose_place_it_stands() {
+    let mut facts = good(Place::Desk);
+    let image = facts.cloud.as_mut().unwrap().next_images[0].as_mut().unwrap();
+    image.passed_over = vec!["1.10.0, which is Failed".into()];
+    let found = examine(&facts).into_iter().find(|finding| finding.id == "template.image").unwrap();
+    assert!(found.verdict == Verdict::Ok && found.seen.contains("(not 1.10.0, which is Failed)"), "{found:?}");
+}

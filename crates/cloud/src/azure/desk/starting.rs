@@ -1,6 +1,9 @@
 //! From what new machines of a scale set start, in which networks, and whether the subscription lets as many run as may be asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::Timestamp;
 use lightsout_core::{
@@ -114,16 +117,17 @@ impl<'a> ImageId<'a> {
 /// The image, where it is one of one's own; what others publish has no age that says something.
 async fn image(azure: &Azure, set: &Value) -> Result<Option<NextImage>, CloudError> {
     let Some(id) = image_id(set) else { return Ok(None) };
+    let place = text(&set["location"]);
+    let mut passed_over = Vec::new();
     let found = match ImageId::of(id) {
         ImageId::Gallery { version: Some(_), .. } => get(azure, VERSION, id, GALLERIES).await.map(Some),
-        ImageId::Gallery { image, version: None } => latest(azure, image).await,
+        ImageId::Gallery { image, version: None } => latest(azure, image, place, &mut passed_over).await,
         ImageId::Managed(id) => get(azure, "Microsoft.Compute/images/read", id, call::COMPUTE).await.map(Some),
     };
     let found = match found {
         Err(error) if error.kind == CloudErrorKind::NotFound => None,
         found => found?,
     };
-    let place = text(&set["location"]);
     let published = |key: &str| {
         let found = found.as_ref()?;
         found["properties"]["publishingProfile"][key].as_str()?.parse::<Timestamp>().ok()
@@ -143,19 +147,37 @@ async fn image(azure: &Azure, set: &Value) -> Result<Option<NextImage>, CloudErr
         usable,
         created: published("publishedDate"),
         deprecated: published("endOfLifeDate"),
+        passed_over,
         now: Timestamp::now(),
     }))
 }
 
-/// The version of a gallery's image that is taken where none is named: the highest that is not left out (Azure Compute Gallery, "Image versions").
-async fn latest(azure: &Azure, image: &str) -> Result<Option<Value>, CloudError> {
+/// The version of a gallery's image that is taken where none is named: the highest that is left out neither everywhere nor where the scale set is (Azure
+/// Compute Gallery, "Image versions"). One that is not whole is passed over, as long as there is a lower one.
+async fn latest(
+    azure: &Azure,
+    image: &str,
+    place: &str,
+    passed_over: &mut Vec<String>,
+) -> Result<Option<Value>, CloudError> {
     let call = call::look(&azure.manager(), VERSION, &format!("{image}/versions"), GALLERIES);
-    let versions: Vec<Value> = azure.list(call).await?;
-    let number = |version: &Value| -> Vec<u64> {
-        text(&version["name"]).split('.').map(|part| part.parse().unwrap_or_default()).collect()
+    let mut versions: Vec<Value> = azure.list(call).await?;
+    versions.retain(|version| {
+        let profile = &version["properties"]["publishingProfile"];
+        let mut here = each(&profile["targetRegions"]).filter(|region| is_location(text(&region["name"]), place));
+        profile["excludeFromLatest"] != true && !here.any(|region| region["excludeFromLatest"] == true)
+    });
+    versions.sort_by_key(|version| {
+        let parts = text(&version["name"]).split('.').map(|part| part.parse::<u64>().unwrap_or_default());
+        Reverse(parts.collect::<Vec<_>>())
+    });
+    let state = |version: &Value| text(&version["properties"]["provisioningState"]).to_owned();
+    let Some(at) = versions.iter().position(|version| state(version) == "Succeeded") else {
+        return Ok(versions.into_iter().next());
     };
-    let taken = versions.into_iter().filter(|it| it["properties"]["publishingProfile"]["excludeFromLatest"] != true);
-    Ok(taken.max_by_key(number))
+    let taken = versions.swap_remove(at);
+    passed_over.extend(versions[..at].iter().map(|it| format!("{}, which is {}", text(&it["name"]), state(it))));
+    Ok(Some(taken))
 }
 
 /// The subnets of the interfaces of new machines.

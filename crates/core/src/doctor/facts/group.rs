@@ -68,6 +68,8 @@ pub struct NextImage {
     pub created: Option<Timestamp>,
     /// Since when it is not to be used any more, or from when on.
     pub deprecated: Option<Timestamp>,
+    /// Later versions in whose place it stands, since they are not whole: each with what it is.
+    pub passed_over: Vec<String>,
     /// The time at which it was read.
     pub now: Timestamp,
 }

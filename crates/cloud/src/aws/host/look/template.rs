@@ -141,7 +141,7 @@ impl Calls {
         let created = time(image.as_ref().and_then(|image| image.creation_date()));
         let deprecated = time(image.as_ref().and_then(|image| image.deprecation_time()));
         let volumes = image.and_then(|image| image.block_device_mappings).unwrap_or_default();
-        Ok((NextImage { id: id.to_owned(), usable, created, deprecated, now }, volumes))
+        Ok((NextImage { id: id.to_owned(), usable, created, deprecated, passed_over: Vec::new(), now }, volumes))
     }
 
     async fn not_offered(&self, types: &BTreeSet<&str>, zones: &BTreeSet<&str>) -> Result<NotOffered, AwsError> {

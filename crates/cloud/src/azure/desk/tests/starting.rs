@@ -76,6 +76,24 @@ async fn a_new_machine_starts_from_the_highest_version_that_counts_or_from_the_o
     assert!(image(&facts).usable && image(&facts).id.ends_with("/1.9.0"));
     let facts = where_told(vec![named(), ("/versions/1.9.0?", json!({ "status": 404 }))]).await;
     assert!(!image(&facts).usable && image(&facts).id.ends_with("/1.9.0"), "it was deleted");
+    let versions = json!({ "value": [
+        version("1.9.0", &json!({})),
+        version("1.10.0", &json!({ "targetRegions": [{ "name": "West Europe", "excludeFromLatest": true }] })),
+        version("1.8.0", &json!({ "targetRegions": [
+            { "name": "westeurope" }, { "name": "northeurope", "excludeFromLatest": true },
+        ] })),
+    ] });
+    let facts = where_told(vec![("/versions?", versions)]).await;
+    assert!(image(&facts).usable && image(&facts).id.ends_with("/1.9.0"), "it is left out where the scale set is");
+    let mut half = version("1.10.0", &json!({}));
+    half["properties"]["provisioningState"] = json!("Failed");
+    let facts = where_told(vec![("/versions?", json!({ "value": [version("1.9.0", &json!({})), half] }))]).await;
+    assert!(image(&facts).usable && image(&facts).id.ends_with("/1.9.0"), "{facts:?}");
+    assert_eq!(image(&facts).passed_over, ["1.10.0, which is Failed"]);
+    let mut half = version("1.10.0", &json!({}));
+    half["properties"]["provisioningState"] = json!("Creating");
+    let facts = where_told(vec![("/versions?", json!({ "value": [half] }))]).await;
+    assert!(!image(&facts).usable, "none is whole");
     let facts = where_told(vec![("/versions?", json!({ "value": [] }))]).await;
     assert!(!image(&facts).usable, "no version is left");
     let facts = where_told(vec![("/versions?", denied())]).await;
