@@ -85,9 +85,11 @@ pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a 
     // What is shorter would take away half of what is told. The longest first: one may be the beginning of another.
     secrets.retain(|secret| secret.len() >= REPEATED);
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let without = |told: String| secrets.iter().fold(told, |told, secret| told.replace(secret, HIDDEN));
     let told = untraced(&output);
-    let told = tellable(&told[told.len().saturating_sub(LINES)..].join(" | "), usize::MAX / 4);
-    end_of(&secrets.iter().fold(told, |told, secret| told.replace(secret, HIDDEN)), WORDS)
+    let told = told[told.len().saturating_sub(LINES)..].join(" | ");
+    // As it was said, and as it is told.
+    end_of(&without(tellable(&without(told), usize::MAX / 4)), WORDS)
 }
 
 /// At most so many characters, of the end, with a mark where there was more.
@@ -116,7 +118,8 @@ fn without_keys(text: &str) -> String {
         told.push_str(HIDDEN);
         let Some((_, behind)) = rest.split_once(END) else { return told };
         // The rest of its last line is its name.
-        rest = behind.split_once("-----").map_or("", |(_, behind)| behind);
+        let line = behind.find('\n').unwrap_or(behind.len());
+        rest = behind[..line].find("-----").map_or(&behind[line..], |at| &behind[at + 5..]);
     }
 }
 
@@ -335,6 +338,8 @@ mod tests {
             ("PATH", "/usr/bin".into()),
             ("CI_TOKEN", "hunter2".into()),
             ("DB_PASS", Text::secret("correcthorse\nbattery staple\nx")),
+            ("HOOK", Text::secret("https://hooks.example/T0/xyzabc?wait=1")),
+            ("PHRASE", Text::secret("my  pass\tphrase")),
         ];
         last_words(output, env.iter().map(|(name, value)| (*name, value)))
     }
@@ -359,6 +364,8 @@ mod tests {
             ("TOKEN=s3cret\nis s3cret it?\n", "TOKEN=*** | is *** it?"),
             ("hunter2 is in /usr/bin\n", "*** is in /usr/bin"),
             ("correcthorse is x\nbattery staple\n", "*** is x | ***"),
+            ("posted to https://hooks.example/T0/xyzabc?wait=1\nwith my  pass\tphrase\n", "posted to *** | with ***"),
+            ("no key, and no end of one:\n-----END OF STEP 1\nit failed\n", "*** | it failed"),
             // As dash shows it, without quotes.
             ("+ printf %s\\n -----BEGIN KEY-----\nMIIEabcd\n-----END KEY-----\n+ false\nno such key\n", "no such key"),
             ("MIIEabcd\n-----END KEY-----\nis it? -----BEGIN KEY-----\nMIIEefgh\n", "*** | is it? ***"),

@@ -350,6 +350,11 @@ fn offers_that_cannot_be_listed_or_taken_leave_what_was_counted_as_a_lower_bound
         let reading = result.expect("the statistics");
         assert_eq!((reading.demand, reading.missing.is_some()), (demand(2, 1).demand, said));
     }
+    // That they cannot be taken, once they are listed, is another word.
+    for said in [true, false] {
+        let (result, _) = read(&mut queue, [reply(202, &[], ""), offered(), reply(403, &[], "")]);
+        assert_eq!(result.expect("the statistics").missing.is_some(), said);
+    }
 }
 
 #[test]

@@ -286,7 +286,8 @@ async fn quotas(
     for size in offered.values() {
         let cores = each(&size["capabilities"]).find(|it| text(&it["name"]) == "vCPUs");
         let Some(cores) = cores.and_then(|cores| text(&cores["value"]).parse().ok()) else { continue };
-        for quota in if spot { vec![SPOT] } else { vec![text(&size["family"]), REGULAR] } {
+        let regular = [text(&size["family"]), REGULAR].into_iter().filter(|_| !spot || mixed);
+        for quota in spot.then_some(SPOT).into_iter().chain(regular) {
             counted.entry(quota).or_default().push(cores);
         }
     }

@@ -3,6 +3,10 @@
 use super::{At, Listener, Next, refusal, session};
 use crate::exchange::{EffectResult, ErrorKind, ExchangeError};
 
+/// What GitHub may refuse.
+const LISTED: usize = 0;
+const TAKEN: usize = 1;
+
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
@@ -14,8 +18,8 @@ pub(super) struct Offers {
     pub(super) acquired: u32,
     /// Whether some were asked for in this reading.
     asked: bool,
-    /// How GitHub refused them for good, which is said once.
-    refused: Option<ErrorKind>,
+    /// How GitHub refused for good to list them, and to let them be taken, which is said once each.
+    refused: [Option<ErrorKind>; 2],
     /// That refusal, where this reading is to say it.
     pub(super) missing: Option<ExchangeError>,
 }
@@ -27,11 +31,11 @@ impl Offers {
     }
 
     /// For good, or it is an error of this reading.
-    fn are_refused(&mut self, error: ExchangeError) -> Result<(), ExchangeError> {
+    fn are_refused(&mut self, what: usize, error: ExchangeError) -> Result<(), ExchangeError> {
         if error.is_transient() {
             return Err(error);
         }
-        if self.refused.replace(error.kind) != Some(error.kind) {
+        if self.refused[what].replace(error.kind) != Some(error.kind) {
             self.missing = Some(error);
         }
         Ok(())
@@ -59,10 +63,11 @@ impl Listener {
             200 => session::acquirable(&context, &reply)?,
             401 => return self.renew(),
             _ => {
-                self.offers.are_refused(refusal(&context, &reply))?;
+                self.offers.are_refused(LISTED, refusal(&context, &reply))?;
                 return self.done(None);
             }
         };
+        self.offers.refused[LISTED] = None;
         if jobs.is_empty() {
             self.offers.owed = false;
             return self.done(None);
@@ -85,11 +90,11 @@ impl Listener {
         match reply.status {
             200 => {
                 let taken = session::taken(&context, &reply).unwrap_or(offered);
-                (self.offers.owed, self.offers.refused) = (taken < offered, None);
+                (self.offers.owed, self.offers.refused[TAKEN]) = (taken < offered, None);
                 self.offers.acquired = self.offers.acquired.saturating_add(taken);
             }
             401 => return self.renew(),
-            _ => self.offers.are_refused(refusal(&context, &reply))?,
+            _ => self.offers.are_refused(TAKEN, refusal(&context, &reply))?,
         }
         match number {
             Some(number) => self.acknowledge(number),
