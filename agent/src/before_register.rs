@@ -114,10 +114,12 @@ impl BeforeRegister {
         loop {
             // The process first: one that is gone has written what it would.
             running = running.filter(Process::alive);
-            cut_output(&self.file("output")).map_err(|error| error.to_string())?;
+            let cut = cut_output(&self.file("output"));
+            // How it ended is known whether its output could be cut or not.
             if let Some(end) = self.result()? {
                 return Ok(end);
             }
+            cut.map_err(|error| error.to_string())?;
             let Some(process) = &running else { return Ok(End::Killed) };
             let up = uptime().ok_or("/proc/uptime cannot be read")?;
             let left = (claim.began + within).saturating_sub(up);
