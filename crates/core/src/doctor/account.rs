@@ -169,7 +169,7 @@ pub(super) const ROWS: &[Row] = &[
                     let seen = enabled.iter().map(said).collect::<Vec<_>>().join(", ");
                     match enabled.iter().filter_map(|schedule| schedule.every).min() {
                         None if enabled.is_empty() => Judgement::warning(
-                            "no schedule of its cloud does that is looked for; whether something else does was not looked at",
+                            "no schedule of EventBridge Scheduler does, or on Azure the timer of its package; whether something else does was not looked at",
                         ),
                         Some(every) if every > SELDOM => Judgement::warning(seen),
                         Some(_) | None => Judgement::ok(seen),
