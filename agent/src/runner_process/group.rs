@@ -15,7 +15,8 @@ const STARTER: &str = r#"read -r go && exec "$@" </dev/null"#;
 impl RunnerProcess {
     /// Starts the runner in a process group of its own.
     pub(super) async fn start_group(&self, launch: &Launch) -> Result<Process, NotStarted> {
-        let program = launch.argv.join(" ");
+        // Its arguments do not go where the reason is told: into tags and records, which many may read.
+        let program = launch.argv.first().map_or("", String::as_str);
         let mut command = tokio::process::Command::new("/bin/sh");
         command
             .args(["-c", STARTER, "lightsout-runner"])

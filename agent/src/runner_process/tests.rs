@@ -169,10 +169,12 @@ fn systemd_finds_nothing_to_expand() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let missing =
-        Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
+    let argv = vec!["/does/not/exist".into(), "--once=for-its-eyes-only".into()];
+    let missing = Launch { argv, env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
     let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
     assert!(error.why.contains("/does/not/exist"), "{error:?}");
+    // Many read the reason.
+    assert!(!format!("{error:?}").contains("eyes-only"), "{error:?}");
 }
 
 /// What the script writes to its standard output.

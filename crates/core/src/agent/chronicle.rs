@@ -12,7 +12,6 @@ mod requests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
     time::Duration,
 };
 
@@ -328,7 +327,9 @@ impl Chronicle {
         let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
         self.said_last = said.as_deref().map(|said| end_of(said, SAID));
         if let Some(said) = &self.said_last {
-            let _ = write!(detail, "; it said: {said}");
+            // They tell more than what was known without them: where there is no room for both, that is cut.
+            let words = format!("; it said: {said}");
+            *detail = tellable(detail, DETAIL - 1 - words.chars().count()) + &words;
         }
         because
     }

@@ -351,14 +351,14 @@ fn a_hook_that_was_extended_to_its_longest_has_run_out_and_begins_anew_for_anoth
 #[test]
 fn what_repeats_is_told_when_its_number_has_doubled() {
     let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
-    story.registers = false;
+    story.registers = Err("the token has expired".into());
     story.go();
     story.pass(secs(599));
     let failed = story.incidents.iter().filter(|incident| incident.what == IncidentKind::RegistrationFailed);
     let times: Vec<u32> = failed.clone().map(|incident| incident.times).collect();
     assert!(times.len() >= 4 && times.iter().all(|times| times.is_power_of_two()) && times.is_sorted(), "{times:?}");
     assert!(failed.clone().all(|incident| incident.detail.contains("the token has expired")));
-    story.registers = true;
+    story.registers = Ok(());
     story.pass(secs(31));
     let told = story.told();
     assert!(!told.contains(&IncidentKind::Ready) || told.last() == Some(&IncidentKind::Ready), "{told:?}");

@@ -42,13 +42,16 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
 #[test]
 fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_that() {
     let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
-    story.registers = false;
+    // As it is where the programs lie deep.
+    let program = "/opt/actions-runner/".repeat(20);
+    story.registers = Err(format!("{program} ended at once with exit status: 1"));
     story.chronicle.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
     story.go();
     let of_it = |incident: &&Incident| incident.what == IncidentKind::RegistrationFailed;
     let failed = story.incidents.iter().find(of_it).unwrap();
     assert_eq!(failed.because, Some(IncidentCause::RunnerTooOld));
     assert!(failed.detail.ends_with("is deprecated and cannot receive messages.") && !failed.detail.contains("abc"));
+    assert!(failed.detail.contains("/opt/actions-runner/") && failed.detail.chars().count() <= 300, "{failed:?}");
     // The next tries do not come as far as a runner.
     story.pass(secs(700));
     let last = story.incidents.iter().rfind(of_it).unwrap();

@@ -52,7 +52,7 @@ pub(super) struct Story {
     pub(super) activity: Activity,
     pub(super) membership: Membership,
     /// Whether the runner can be registered.
-    pub(super) registers: bool,
+    pub(super) registers: Result<(), String>,
     pub(super) prepared: Prepared,
     /// The time-out of the termination hook, and whether it can be extended.
     pub(super) time_out: Duration,
@@ -89,7 +89,7 @@ impl Story {
             runner,
             activity: Activity::Quiet,
             membership: SERVED,
-            registers: true,
+            registers: Ok(()),
             prepared: Prepared::Succeeded,
             time_out: secs(600),
             extends: true,
@@ -172,8 +172,9 @@ impl Story {
             }
             HostEffect::AwaitExit { .. } => HostResult::Exited(self.runner.is_none()),
             HostEffect::CountRequests => HostResult::Requests(Ok(Requests { in_flight: 0, reloads: 1 })),
-            HostEffect::Platform { call: PlatformCall::Register, .. } if !self.registers => {
-                HostResult::Platform(Err(ExchangeError::new(ErrorKind::Refused, "the token has expired")))
+            HostEffect::Platform { call: PlatformCall::Register, .. } => {
+                let refused = |why| ExchangeError::new(ErrorKind::Refused, why);
+                HostResult::Platform(self.registers.clone().map(|()| PlatformAnswer::Done).map_err(refused))
             }
             HostEffect::Platform { call: PlatformCall::Drain, .. } => {
                 let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
