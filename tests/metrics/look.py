@@ -75,7 +75,7 @@ def attributes(of):
 
 
 def otlp():
-    # By program: the last value of each series.
+    # The last value of each series, and its time: an export that was given up for the last one may be written down behind it.
     seen, kinds, instances = {}, {}, {}
     for line in pathlib.Path(place).read_text().splitlines():
         for resource in json.loads(line)["resourceMetrics"]:
@@ -100,13 +100,15 @@ def otlp():
                             value = int(point.get("count", 0))
                         else:
                             value = float(point.get("asDouble", 0))
-                        seen[(program, instance, metric["name"], labels)] = value
+                        series, at = (program, instance, metric["name"], labels), int(point["timeUnixNano"])
+                        if at >= seen.get(series, (0, 0))[0]:
+                            seen[series] = at, value
 
     def total(program, name, **wanted):
         wanted = {key.replace("__", "."): value for key, value in wanted.items()}
         return sum(
             value
-            for (who, _, found, labels), value in seen.items()
+            for (who, _, found, labels), (_, value) in seen.items()
             if (who, found) == (program, name) and wanted.items() <= dict(labels).items()
         )
 

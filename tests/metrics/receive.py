@@ -6,6 +6,7 @@ usage: receive.py FILE PORTFILE
 import http.server
 import pathlib
 import sys
+import threading
 
 from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -14,6 +15,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 out, port_file = map(pathlib.Path, sys.argv[1:])
+# A line is longer than what is written at once, and programs send at the same time.
+one_at_a_time = threading.Lock()
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -27,8 +30,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         if not request.resource_metrics:
             self.send_error(400, "an empty request")
             return
-        with out.open("a") as file:
-            file.write(MessageToJson(request, indent=None) + "\n")
+        line = MessageToJson(request, indent=None) + "\n"
+        with one_at_a_time, out.open("a") as file:
+            file.write(line)
         reply = ExportMetricsServiceResponse().SerializeToString()
         self.send_response(200)
         self.send_header("content-type", "application/x-protobuf")
