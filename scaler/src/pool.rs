@@ -1,4 +1,4 @@
-//! One pool and its tick.
+//! One pool, and what it remembers from tick to tick and from run to run.
 
 mod health;
 mod launches;
@@ -6,6 +6,7 @@ mod members;
 mod raising;
 mod reading;
 mod record;
+mod tick;
 mod view;
 
 use std::{
@@ -14,39 +15,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::{join, pending};
 use jiff::Timestamp;
-use lightsout_cloud::{DoubtKind, GroupView, Groups};
+use lightsout_cloud::Groups;
 use lightsout_core::{
     cloud::Floor,
     duration::format_about,
-    platform::{Demand, Queue, Reading},
-    record::{Decision, Outcome, TickTrouble},
-    scaling::{Capacity, Change, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
+    platform::Queue,
+    record::TickTrouble,
+    scaling::{Experience, Lately, ScalerPolicy},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
-use tokio::{sync::Semaphore, time::sleep_until};
+use tokio::sync::Semaphore;
 
 pub(crate) use self::{
     reading::{RELEASE, Unread},
+    tick::Cut,
     view::{View, view},
 };
 
 use self::{
     health::Health,
     launches::Launches,
-    raising::Carried,
     reading::{MAX_POLL_AFTER, MAX_REQUESTS},
-    record::{explain, millis, now},
 };
-use crate::{
-    memory::PoolMemory,
-    meter::Meter,
-    regions::{Describing, Regions},
-    tokens::Tokens,
-    trouble::{Trouble, of_platform},
-};
+use crate::{memory::PoolMemory, meter::Meter, regions::Regions, tokens::Tokens};
 
 /// What a tick needs besides its pool: shared by all.
 pub(crate) struct TickContext {
@@ -84,14 +77,6 @@ impl TickContext {
             looks_early: false,
         }
     }
-}
-
-/// When a tick that has not ended by itself is cut off, since the process stands still afterwards.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    pub(crate) at: Instant,
-    /// What the record of such a tick says.
-    pub(crate) why: &'static str,
 }
 
 /// One pool, and what it remembers between two ticks. All of it may be lost at any time.
@@ -236,162 +221,6 @@ impl Pool {
         let due = self.began.map_or(self.origin, |began| began + interval);
         self.no_hint_before.map_or(due, |until| until.max(due))
     }
-
-    /// One tick: queue and group at the same time, the plan, the raise, then everything else.
-    ///
-    /// All pools tick at the same time, so what a tick holds while it waits for others counts a thousand times: the pool is
-    /// not held by value, and what only few do at a time is in a box of its own. A tick that is cut off wherever it waits
-    /// leaves a pool that remembers what it knew until then, and what it may have written.
-    pub(crate) async fn tick(
-        mut self: Box<Self>,
-        context: Rc<TickContext>,
-        group: Describing,
-        cut: Option<Cut>,
-    ) -> (Box<Self>, Decision) {
-        let started = Instant::now();
-        let mut record = self.record();
-        let ended = tokio::select! {
-            biased;
-            ended = self.attempt(&context, group, started, &mut record) => ended,
-            trouble = cut_off(cut) => Err(trouble),
-        };
-        if let Some(to) = self.writing.take() {
-            self.wrote(to, false);
-        }
-        if let Err(error) = ended {
-            record.result = Outcome::Failed;
-            record.trouble = Some(error.kind);
-            record.error = Some(error.message);
-        }
-        self.failed = record.trouble.zip(record.failure().map(str::to_owned));
-        self.log_transition(&record);
-        record.ms.total = millis(started.elapsed());
-        record.time = now();
-        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits(Timestamp::now()));
-        context.meter.ticked(&record, waits);
-        (self, record)
-    }
-
-    async fn attempt(
-        &mut self,
-        context: &TickContext,
-        group: Describing,
-        started: Instant,
-        record: &mut Decision,
-    ) -> Result<(), Trouble> {
-        let until = started + context.deadline;
-        let settings = Rc::clone(&self.settings);
-        self.policy = settings.policy_at(Timestamp::now()).into_owned();
-        let reading = async { (self.read(context, started, until).await, started.elapsed()) };
-        let ((reading, took), looks) = join(reading, raising::looks(context, &settings, group, until)).await;
-        record.ms.demand = Some(millis(took));
-        record.ms.describe = looks.as_ref().ok().map(|(view, _)| millis(view.took));
-        let (Reading { demand, missing }, (mut view, early)) = match (reading, looks) {
-            (Ok(reading), Ok(looks)) => (reading, looks),
-            (Ok(_) | Err(Unread::Elsewhere(_)), Err(group)) => return Err(group),
-            (Err(Unread::Elsewhere(why)), Ok(_)) => {
-                record.result = Outcome::Standby;
-                record.reason = Some(why);
-                return Ok(());
-            }
-            (Err(Unread::Failed(queue)), Ok(_)) => return Err(queue),
-            (Err(Unread::Failed(queue)), Err(group)) => return Err(queue.and(&group)),
-        };
-
-        // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
-        let whole = missing.is_none();
-        record.trouble = missing.as_ref().map(|missing| of_platform(missing.kind));
-        record.missing = missing.map(|missing| missing.message);
-        let first_look = self.look(&view);
-        if whole {
-            self.see(context, &demand, &view.group, &[]).await;
-        }
-        let mut decided = self.decide(&demand, &view.group, 0);
-        explain(record, &decided);
-        if matches!(decided, Plan::Raise { .. }) {
-            let Some(slot) = self.turn(context, decided.missing(), until).await else {
-                record.result = Outcome::Queued;
-                return Ok(());
-            };
-            let until = Instant::now() + context.deadline;
-            let raise = async {
-                let (view, changes) = self.look_again(context, view, first_look, early, until).await?;
-                if whole {
-                    self.see(context, &demand, &view.group, &changes).await;
-                }
-                decided = self.decide(&demand, &view.group, self.highest(&changes));
-                explain(record, &decided);
-                match self.carry_out(context, &view.group, &decided, until, record).await? {
-                    Carried::Done => Ok(view),
-                    refused @ (Carried::Outrun | Carried::Above(..)) => {
-                        self.carry_out_again(context, &demand, &changes, refused, until, record).await
-                    }
-                }
-            };
-            view = Box::pin(raise).await?;
-            drop(slot);
-        }
-        self.waited = 0;
-        record.launches_suspended = view.group.doubts.iter().any(|doubt| doubt.kind == DoubtKind::LaunchesSuspended);
-        Box::pin(self.tell_launches(context, until, record)).await;
-        if !context.dry_run && whole {
-            let wanted = floor(&self.policy, capacity(&view.group, 0));
-            if let Some(floor) = Floor::renewed(view.group.floor, self.floor, wanted, Timestamp::now()) {
-                Box::pin(self.write_floor(context, floor, until)).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody else changed the group, or its maximum, between the look and the raise: looks and decides anew, once.
-    async fn carry_out_again(
-        &mut self,
-        context: &TickContext,
-        demand: &Demand,
-        changes: &[Change],
-        refused: Carried,
-        until: Instant,
-        record: &mut Decision,
-    ) -> Result<View, Trouble> {
-        let settings = Rc::clone(&self.settings);
-        let group = BTreeSet::from([settings.group.clone()]);
-        let again = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await;
-        let view = match (again, refused) {
-            // Another bound than the maximum, such as a quota, which a second try would meet as well; or nobody knows.
-            (Ok(view), Carried::Above(max, why)) if view.group.max >= max => {
-                self.look(&view);
-                return Err(why);
-            }
-            (Err(_), Carried::Above(_, why)) => return Err(why),
-            (again, _) => again?,
-        };
-        self.look(&view);
-        // What a conditional raise is written over is as it was seen.
-        let lately = if raising::is_guarded(context, &settings) { self.highest(changes) } else { 0 };
-        let decided = self.decide(demand, &view.group, lately);
-        explain(record, &decided);
-        match self.carry_out(context, &view.group, &decided, until, record).await? {
-            Carried::Done => Ok(view),
-            Carried::Above(_, why) => Err(why),
-            Carried::Outrun => Err(Trouble::other(format!(
-                "the group {} was changed twice while it was to be raised; the next tick looks again",
-                settings.group
-            ))),
-        }
-    }
-
-    fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
-        let outlook = self.experience.outlook(wall_clock());
-        let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
-        plan(&self.policy, demand, capacity(group, lately), past)
-    }
-}
-
-/// Waits until a tick is cut off.
-async fn cut_off(cut: Option<Cut>) -> Trouble {
-    let Some(Cut { at, why }) = cut else { return pending().await };
-    sleep_until(at.into()).await;
-    Trouble::late(why.into())
 }
 
 /// The groups of these pools, by region.
@@ -401,14 +230,4 @@ pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<Location, BTreeSet<String>> 
         groups.entry(settings.location()).or_default().insert(settings.group.clone());
     }
     groups
-}
-
-/// The time since the Unix epoch: what is experienced is passed on between processes, and the monotonic clock stands still
-/// while the machine does.
-fn wall_clock() -> Duration {
-    Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default()
-}
-
-fn capacity(group: &GroupView, lately: u32) -> Capacity {
-    Capacity { min: group.min, max: group.max, desired: group.desired, lately }
 }

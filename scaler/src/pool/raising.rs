@@ -19,7 +19,7 @@ use lightsout_core::{
 };
 use tokio::time::{timeout, timeout_at};
 
-use super::{Pool, TickContext, View, millis, view};
+use super::{Pool, TickContext, View, record::millis, tick::wall_clock, view};
 use crate::{
     regions::Describing,
     slots::Slot,
@@ -176,10 +176,10 @@ impl Pool {
     pub(super) async fn see(&mut self, context: &TickContext, demand: &Demand, group: &GroupView, changes: &[Change]) {
         let desired = self.highest(changes).max(group.desired);
         let sight = sight(&self.policy, demand, desired);
-        self.experience.see(sight, super::wall_clock());
+        self.experience.see(sight, wall_clock());
         if self.experience.doubts_members() {
             let muster = Box::pin(self.muster(context)).await;
-            self.experience.learn(muster, super::wall_clock());
+            self.experience.learn(muster, wall_clock());
         }
     }
 
