@@ -55,9 +55,21 @@ find_python() {
     cannot "there is no Python with $modules: tests/run installs what it has not"
 }
 
-# free_port: one that the kernel has just given away.
+# free_port: one that nobody uses now and the kernel gives to nobody by itself, as it does for each connection (ip(7), "ip_local_port_range").
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 - <<'PYTHON'
+import random, socket
+
+given = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+for port in [*random.sample(range(10_000, given), min(100, given - 10_000)), 0] if given > 10_000 else [0]:
+    with socket.socket() as held:
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        print(held.getsockname()[1])
+        break
+PYTHON
 }
 
 # ---- small things ----------------------------------------------------------------------------------------------------------

@@ -284,9 +284,20 @@ async fn supervise(
     }
 }
 
-/// A port that nobody uses now. Another process may take it first; then the agent's runner fails and is tried again.
+/// A port that nobody uses now and the kernel gives to nobody by itself: the fleet's own connections take one of those every moment. Another fleet may
+/// still take it first; then the agent's runner fails and is tried again.
 pub(super) fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    const FIRST: u16 = 10_000;
+    const TRIES: u16 = 100;
+    // ip(7), "ip_local_port_range".
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let given: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(FIRST);
+    let unused = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|held| held.local_addr());
+    let chosen = match given.saturating_sub(FIRST) {
+        0 => None,
+        many => (0..TRIES).find_map(|_| unused(FIRST + fastrand::u16(..many)).ok()),
+    };
+    Ok(chosen.map_or_else(|| unused(0), Ok)?.port())
 }
 
 #[cfg(test)]
