@@ -5,7 +5,15 @@ use std::collections::BTreeSet;
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
 
-use crate::rig::{Fleet, UNKIND, agent_field, http, instance, living, phase};
+use crate::rig::{Fleet, Home, UNKIND, agent_field, http, instance, living, phase};
+
+/// Asks AWS for something about the fleet's group.
+fn of_the_group(fleet: &Fleet, asked: &str) {
+    let form = format!("Action={asked}&Version=2011-01-01&AutoScalingGroupName=lightsout-demo");
+    let (status, body) =
+        http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form).expect("an answer");
+    assert_eq!(status, 200, "{body}");
+}
 
 #[test]
 fn an_operator_who_scales_in_ends_nobody_at_work() {
@@ -53,19 +61,9 @@ fn a_destroy_that_lifts_protection_waits_for_the_jobs_behind_the_hook() {
         (busy.len() == 2).then_some(busy)
     });
     // As Terraform's provider does it: all sizes to 0, then no member protected, then it waits until the group is empty.
-    let call = |form: &str| {
-        let (status, body) =
-            http::send("POST", fleet.url(), "application/x-www-form-urlencoded", form).expect("an answer");
-        assert_eq!(status, 200, "{body}");
-    };
-    call(
-        "Action=UpdateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName=lightsout-demo&MinSize=0&MaxSize=0&DesiredCapacity=0",
-    );
-    call(&format!(
-        "Action=SetInstanceProtection&Version=2011-01-01&AutoScalingGroupName=lightsout-demo&ProtectedFromScaleIn=false\
-         &InstanceIds.member.1={}&InstanceIds.member.2={}",
-        busy[0], busy[1]
-    ));
+    of_the_group(&fleet, "UpdateAutoScalingGroup&MinSize=0&MaxSize=0&DesiredCapacity=0");
+    let members = format!("InstanceIds.member.1={}&InstanceIds.member.2={}", busy[0], busy[1]);
+    of_the_group(&fleet, &format!("SetInstanceProtection&ProtectedFromScaleIn=false&{members}"));
     fleet.until("both to end behind the hook", |fleet| {
         let waiting = busy.iter().filter(|id| instance(fleet, id).state == "Terminating:Wait").count();
         (waiting == 2).then(|| assert_eq!(fleet.queue.done, 0, "no job has ended yet"))
@@ -94,6 +92,33 @@ fn a_rebalanced_instance_finishes_takes_no_more_and_leaves() {
     fleet.until("all to end", |fleet| living(fleet).next().is_none().then_some(()));
     fleet.ok("down");
     fleet.ended().all_done();
+}
+
+/// The agent has an hour of patience with the risk, and asks nobody whether its successor is there: the group ends it when that is in service.
+#[test]
+fn capacity_rebalancing_ends_an_idle_instance_once_its_replacement_is_in_service() {
+    let home = Home::new();
+    let more = home.root().join("more.toml");
+    let settings = "[agent]\nprotection = \"while-busy\"\nrebalance_after = \"1h\"\n[imds]\nrebalance = \"1s\"\n";
+    std::fs::write(&more, settings).expect("a file");
+    let more = more.display();
+    let mut fleet =
+        home.up(&format!("--jobs 1 --job-seconds 1 --keep --max 1 --idle-timeout 10m --agent-settings {more}"));
+    of_the_group(&fleet, "UpdateAutoScalingGroup&CapacityRebalance=true");
+    fleet.until("the job to be done", |fleet| (fleet.queue.done == 1).then_some(()));
+    let id = fleet.until_phase("idle");
+    fleet.ok(&format!("rebalance {id}"));
+    let successor = fleet.until("a replacement in service beside it, and then alone", |fleet| {
+        let successor = living(fleet).find(|it| it.id != id && it.state == "InService")?;
+        (instance(fleet, &id).ended_ms.is_some() && phase(successor) == "idle").then(|| successor.id.clone())
+    });
+    let done = fleet.enqueue(1, 0.5)[0];
+    assert_eq!(fleet.until_job(done, JobState::Done).instance, Some(successor));
+    fleet.ok("down");
+    let ended = fleet.ended();
+    let told = ended.events().join("\n");
+    assert!(told.contains("rebalanced") && !told.contains("desired 1 -> 0"), "{told}");
+    assert_eq!(ended.well()["jobs"]["done"], 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lightsout_core::{
         event::{Event, Order, Outcome},
         host::JournalEntry,
         phase::{LeaveReason, Phase, Saved},
-        policy::AgentPolicy,
+        policy::{AgentPolicy, Protection},
     },
     cloud::{Membership, TargetState},
     time::Tick,
@@ -130,6 +130,30 @@ fn a_risk_is_no_end_before_it_has_served() {
     assert!(matches!(rig.phase(), Phase::Idle { .. }), "recommended from birth, it serves all the same");
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+}
+
+/// Whether a replacement is in service its group knows, which then ends the instance at risk: nothing is asked for it.
+#[test]
+fn who_is_at_risk_leaves_between_jobs_once_the_group_has_replaced_it() {
+    let policy = AgentPolicy { protection: Protection::WhileBusy, idle_timeout: None, ..AgentPolicy::default() };
+    let mut idle = Rig::idle(policy);
+    idle.answer(Request::Protect(false), Outcome::Done);
+    idle.event(Event::Rebalance);
+    idle.pass(secs(60));
+    assert_eq!((idle.phase().why(), idle.open()), (None, vec![]), "it serves, and asks nothing");
+
+    let mut busy = idle.clone().at_work();
+    busy.answer(Request::Protect(true), Outcome::Done);
+    busy.pass(secs(60));
+    assert_eq!((busy.phase(), busy.open()), (Phase::Busy, vec![]), "nobody may end it under its job");
+    busy.event(Event::Activity(Activity::Quiet));
+    busy.answer(Request::Protect(false), Outcome::Done);
+
+    for mut rig in [idle, busy] {
+        rig.event(Event::TargetState(TargetState::Terminated));
+        assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn }, "long before it has served its while");
+        assert!(rig.open().contains(&Request::Heartbeat), "behind the hook: {:?}", rig.open());
+    }
 }
 
 #[test]
