@@ -25,6 +25,7 @@ mod lock;
 mod memory;
 mod metadata_guard;
 mod meter;
+mod notices;
 mod orders;
 mod platform_access;
 mod probe;

@@ -1,6 +1,9 @@
 //! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around
 //! the loop.
 
+mod programs;
+mod unusable;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -16,21 +19,19 @@ use lightsout_cloud::{
 };
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
-    cloud::Notice,
     duration::format_duration,
-    exchange::Text,
     platform::HostContext,
-    settings::{AgentSettings, DockerSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
+    settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
 use tokio::sync::{mpsc, watch};
 
+use self::unusable::none_was_started;
 use crate::{
     Failure,
-    before_register::BeforeRegister,
     boot::{self, Boot},
     clock::{Clock, Stillness},
     control,
-    docker::{Engine, Selection},
+    docker::Engine,
     effects::{self, Effects},
     event_loop::EventLoop,
     image,
@@ -40,14 +41,13 @@ use crate::{
     lock::{self, Lock},
     metadata_guard::Guard,
     meter::Shown,
+    notices,
     orders::{self, Orders},
     platform_access::PlatformAccess,
-    process::Process,
     records::Records,
-    runner_process::{RunnerProcess, any_runner, systemd_runs},
-    runner_user::own_variables,
+    runner_process::{RunnerProcess, systemd_runs},
     sampler, settings, signals,
-    space::{Cleaner, Space},
+    space::Space,
     state_dir,
     status::StatusPublisher,
 };
@@ -191,7 +191,7 @@ pub(crate) async fn run_on(
         // Where it is may stand in the file that cannot be read. This agent may register nothing, and so notes none: where it refuses, there will be no
         // journal in it, which the next one would take for a lost one.
         let registered = state_dir::may_have_registered(&settings.state_dir, &instance);
-        none_was_started(looked, processes.as_ref(), registered, containers(&settings).await)?;
+        none_was_started(&settings, looked, processes.as_ref(), registered).await?;
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
@@ -209,8 +209,8 @@ pub(crate) async fn run_on(
         slots: settings.slots,
         metrics: settings.metrics.clone(),
     };
-    let before_register = before_register(&settings, &context, in_unit)?;
-    let cleaner = cleaner(&settings, &context, in_unit);
+    let before_register = programs::before_register(&settings, &context, in_unit)?;
+    let cleaner = programs::cleaner(&settings, &context, in_unit);
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
     let space = Arc::new(Space::new(&settings, cleaner, engine.clone()));
@@ -272,7 +272,7 @@ pub(crate) async fn run_on(
     }
     let every = &settings.imds;
     let orders = Orders::begin(&settings.state_dir, &instance, first, written.as_deref());
-    tokio::spawn(pass_notices(
+    tokio::spawn(notices::pass_on(
         notices.watch(NoticeIntervals {
             interruption: every.spot,
             target: every.target,
@@ -318,26 +318,6 @@ pub(crate) async fn run_on(
     Ok(())
 }
 
-/// The cloud's notices as events. Times of the wall's clock are turned into ticks here, once.
-async fn pass_notices(mut notices: mpsc::Receiver<Notice>, mut orders: Orders, clock: Clock, inputs: Inputs) {
-    while let Some(notice) = notices.recv().await {
-        let event = match notice {
-            Notice::Ending { by, at } => Event::Ending { by, at: at.map(|at| clock.tick_of(at.as_millisecond())) },
-            Notice::Lifted(by) => Event::Lifted(by),
-            Notice::Rebalance => Event::Rebalance,
-            Notice::RebalanceLifted => Event::RebalanceLifted,
-            Notice::Target(target) => Event::TargetState(target),
-            Notice::Order(text) => {
-                let order = orders.read(text.as_deref());
-                Event::Standing(order.map(|order| order.map(|until| clock.tick_of(until.as_millisecond()))))
-            }
-        };
-        if inputs.send(Input::Event(event)).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// A secret in the settings is everybody's whose mode is everybody's.
 fn warn_of_readable(config: &[PathBuf]) {
     for path in settings::places(config) {
@@ -345,75 +325,6 @@ fn warn_of_readable(config: &[PathBuf]) {
             tracing::warn!(path = %path.display(), "the settings hold a secret, and jobs can read them: chmod 600");
         }
     }
-}
-
-/// The operator's own program for this boot. It finds what the runner finds in its environment, and where it is.
-fn before_register(
-    settings: &AgentSettings,
-    context: &HostContext,
-    in_unit: bool,
-) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
-    let Some(argv) = settings.before_register.clone() else { return Ok(None) };
-    let environment = environment(settings, context);
-    let folder = settings.socket.with_file_name("before-register");
-    let program = BeforeRegister::new(argv, environment, in_unit, folder);
-    Ok(Some(Arc::new(program.context("cannot tell which boot this is")?)))
-}
-
-/// The operator's own program that makes room, with the same in its environment.
-fn cleaner(settings: &AgentSettings, context: &HostContext, unit: bool) -> Option<Cleaner> {
-    let argv = settings.clean.clone()?;
-    let output = settings.socket.with_file_name("clean.output");
-    Some(Cleaner { argv, environment: environment(settings, context), unit, output })
-}
-
-/// With settings that cannot work nobody can ask a platform about a runner: only an instance on which none was ever started is ended with them.
-///
-/// # Errors
-/// When one was, or that cannot be told.
-fn none_was_started(
-    looked: Result<Option<Process>, String>,
-    processes: &Path,
-    registered: bool,
-    containers: Result<Vec<String>, String>,
-) -> Result<(), Failure> {
-    let may_run = looked.and_then(|found| match found {
-        Some(process) => Ok(Some(process.pid())),
-        None => any_runner(processes).map_err(|error| format!("{} cannot be read: {error}", processes.display())),
-    });
-    let sign = match (may_run, containers) {
-        (Ok(Some(pid)), _) => format!("process {pid} may be a runner"),
-        (Ok(None), _) if registered => "a runner was registered, or the journal cannot be read".to_owned(),
-        (Ok(None), Ok(running)) => match running.first() {
-            Some(id) => format!("container {id} may be a job"),
-            None => return Ok(()),
-        },
-        (Ok(None), Err(why)) => format!("whether a container is a job is not known ({why})"),
-        (Err(why), _) => format!("whether a runner runs is not known ({why})"),
-    };
-    Err(Failure::Refused(format!("the settings cannot work, and {sign}: nothing is ended with them; put them right")))
-}
-
-/// Whatever runs on the container engine, where it is there and nobody said that it is not to be watched: jobs in containers outlive their runner, and
-/// the machine's restart.
-///
-/// # Errors
-/// When it does not answer.
-async fn containers(settings: &AgentSettings) -> Result<Vec<String>, String> {
-    let DockerSettings { enabled, socket } = &settings.docker;
-    if !*enabled || !socket.exists() {
-        return Ok(Vec::new());
-    }
-    let all = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
-    let listed = Engine::new(socket).containers(&all).await;
-    listed.map_err(|why| format!("the engine at {} does not answer: {why}", socket.display()))
-}
-
-/// What an operator's own program finds in its environment.
-fn environment(settings: &AgentSettings, context: &HostContext) -> BTreeMap<String, Text> {
-    let own =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    settings.surroundings.environment(own, own_variables(), &context.variables())
 }
 
 fn runs_in_unit(wanted: RunnerUnit) -> Result<bool, String> {

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::control::Request;
+use crate::{control::Request, process::Process};
 
 /// Takes a job when the file `job` appears beside it, ends it when the file goes, and leaves when it is told to.
 const RUNNER: &str = r#"cd "$0"; exec >/dev/null 2>&1; echo start >>log
