@@ -11,8 +11,16 @@ pub mod budget;
 pub mod chronicle;
 pub mod event;
 pub mod host;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an outcome that does not fit its request is noted in its own words, whichever it is"
+)]
 pub mod lifecycle;
 #[expect(clippy::match_same_arms, reason = "an operation is read from its first step to its last")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a result that does not fit its effect is a failure with its text, whichever it is"
+)]
 mod operations;
 pub mod phase;
 pub mod policy;
@@ -250,9 +258,10 @@ impl Agent {
         let Some(order) = self.unsaved.remove(&action.id) else {
             return self.lifecycle.complete(action.id, outcome, now);
         };
-        let answer = match outcome {
-            Outcome::Done => Ok("draining: no more jobs; the instance ends when those that run have finished".into()),
-            other => Err(format!("draining, but a crash of the agent would forget it: {}", other.text())),
+        let answer = if outcome == Outcome::Done {
+            Ok("draining: no more jobs; the instance ends when those that run have finished".into())
+        } else {
+            Err(format!("draining, but a crash of the agent would forget it: {}", outcome.text()))
         };
         self.reply(order, answer);
     }

@@ -178,11 +178,13 @@ impl Chronicle {
             _ => {}
         }
         if let Some((kind, mut detail)) = requests::trouble(request, outcome) {
-            let because = match kind {
-                IncidentKind::HeartbeatRefused if *outcome == Outcome::NoHook => Some(IncidentCause::HookGone),
+            let because = if kind == IncidentKind::HeartbeatRefused && *outcome == Outcome::NoHook {
+                Some(IncidentCause::HookGone)
+            } else if kind == IncidentKind::RegistrationFailed && self.said.is_some() {
                 // A runner may have been started, and have ended before anyone could call it one that runs.
-                IncidentKind::RegistrationFailed if self.said.is_some() => self.last_words(&mut detail),
-                _ => None,
+                self.last_words(&mut detail)
+            } else {
+                None
             };
             self.counted(kind, requests::words(request), &detail, because, now);
         }

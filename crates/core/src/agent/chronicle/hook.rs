@@ -44,10 +44,10 @@ impl Hook {
 
     /// What came of looking it up, or of extending it.
     pub(super) fn answered(&mut self, outcome: &Outcome, now: Tick) {
-        match outcome {
-            Outcome::HookFound { heartbeat } => self.time_out = Some(*heartbeat * HEARTBEATS),
-            Outcome::Done => self.extended = Some(now),
-            _ => {}
+        if let Outcome::HookFound { heartbeat } = outcome {
+            self.time_out = Some(*heartbeat * HEARTBEATS);
+        } else if *outcome == Outcome::Done {
+            self.extended = Some(now);
         }
     }
 

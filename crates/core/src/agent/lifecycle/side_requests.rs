@@ -306,11 +306,8 @@ impl Lifecycle {
                 self.side.protection.again(now, salt, if presses { UNPROTECTED } else { Duration::MAX });
             }
         } else if self.side.ready.asked == Some(id) {
-            self.side.ready_settled = match outcome {
-                Outcome::Done => true,
-                Outcome::Denied(_) => !self.rights_may_come(now),
-                _ => false,
-            };
+            self.side.ready_settled =
+                outcome == Outcome::Done || matches!(outcome, Outcome::Denied(_)) && !self.rights_may_come(now);
             self.side.ready.again(now, salt, Duration::MAX);
         } else if self.side.probe == Some(id) {
             self.side.probe = None;
