@@ -4,6 +4,7 @@ examples/serve."""
 
 import http.client
 import http.server
+import io
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential, ManagedIdentityCredential
 from azure.mgmt.compute import ComputeManagementClient
+from azure.monitor.ingestion import LogsIngestionClient
 
 URL, LOG = sys.argv[1:]
 SUBSCRIPTION = "6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
@@ -249,6 +251,25 @@ def a_machine_asks():
     equal("a secret", (200, "glpat-lightsout-local"), (status, secret["value"]))
     management = machine.get_token(SCOPE).token
     equal("with another token", 401, ask(URL, "GET", path, {"Authorization": f"Bearer {management}"})[0])
+    rows_of_a_log(machine)
+
+
+def rows_of_a_log(machine):
+    """Log Analytics, by the client that writes to it. It packs what is no stream, which the embedded endpoint does not read."""
+    rule, stream = "dcr-6f1f2a3b0c4d4e5f8a9b0c1d2e3f4a5b", "Custom-Lightsout_CL"
+    row = {"TimeGenerated": "2026-11-26T03:00:00.000Z", "Instance": "own_0", "Record": {"kind": "departure"}}
+
+    def upload(rule, credential=machine):
+        LogsIngestionClient(URL, credential).upload(rule, stream, io.BytesIO(json.dumps([row]).encode()), **PLAIN)
+
+    upload(rule)
+    table = {"Authorization": "Bearer operator", "content-type": "application/json"}
+    status, answer = ask(URL, "POST", f"/v1/workspaces/{SUBSCRIPTION}/query", table, {"query": "Lightsout_CL"})
+    wanted = [[row["TimeGenerated"], "own_0", json.dumps(row["Record"], separators=(",", ":"))]]
+    equal("the row", (200, wanted), (status, answer["tables"][0]["rows"]))
+    refused("another rule", ResourceNotFoundError, "NotFound", lambda: upload("dcr-0"))
+    wrong = lambda: upload(rule, Elsewhere(machine, SCOPE))
+    refused("a row with another token", ClientAuthenticationError, "InvalidAudience", wrong)
 
 
 def a_machine_deletes_itself():

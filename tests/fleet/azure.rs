@@ -1,23 +1,71 @@
 //! Fleets on a scale set of the embedded Azure.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use lightsout_core::record::{IncidentKind, Record};
 use serde_json::{Value, json};
 
 use crate::{
     doctor::{found_of, ids},
-    rig::{Fleet, ProgramOutput, http, lightsout_command, living},
+    rig::{Fleet, Home, ProgramOutput, http, lightsout_command, living, used_up},
 };
 
 const GROUP: &str = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/lightsout/providers";
+
+/// The stream of the embedded data collection rule, and any workspace.
+const STREAM: &str = "/dataCollectionRules/dcr-6f1f2a3b0c4d4e5f8a9b0c1d2e3f4a5b/streams/Custom-Lightsout_CL";
+const WORKSPACE: &str = "6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b";
 
 /// Rows of `doctor` about Azure and the platform that are shown on a sound machine, but for one.
 const ROWS: usize = 15;
 
 #[test]
-fn a_scale_set_grows_works_and_goes_dark() {
-    let ended = Fleet::up("--cloud azure --jobs 8 --max 3 --no-docker").ended();
+fn a_scale_set_grows_works_and_goes_dark_and_log_analytics_has_the_last_word_of_each_machine() {
+    let home = Home::new();
+    let more = home.root().join("more.toml");
+    fs::write(&more, "").expect("a file");
+    let arguments = format!("--cloud azure --jobs 0 --keep --max 3 --no-docker --agent-settings {}", more.display());
+    let mut fleet = home.up(&arguments);
+    // Only now it is known where the cloud is.
+    fs::write(&more, format!("[records]\nlog_analytics = \"{}{STREAM}\"\n", fleet.url())).expect("a file");
+    fleet.post("faults", &json!({"target": "azure", "action": "Upload", "effect": "throttle", "count": 1}));
+    fleet.enqueue(8, 2.0);
+    let machines: Vec<String> = fleet.until("eight jobs to be done and nobody to be left", |fleet| {
+        let over = fleet.queue.done == 8 && living(fleet).next().is_none();
+        over.then(|| fleet.instances.iter().map(|it| it.id.clone()).collect())
+    });
+    let logged = logged(&fleet);
+    assert!(used_up(&fleet, &json!("throttle")));
+    fleet.ok("down");
+    let ended = fleet.ended();
     let summary = ended.all_done();
     assert_eq!((&summary["jobs"]["total"], &summary["instances"]["launched"]), (&8.into(), &3.into()), "{summary}");
-    assert_eq!(summary["instances"]["final"], 0, "{summary}");
+    assert_eq!(logged.keys().collect::<BTreeSet<_>>(), machines.iter().collect());
+    for (machine, records) in &logged {
+        let started = |it: &Record| matches!(it, Record::Incident(incident) if incident.what == IncidentKind::Started);
+        assert!(records.iter().any(started), "what was throttled is sent again: {records:#?}");
+        assert!(records.iter().all(|it| it.instance() == Some(machine)), "{records:#?}");
+        assert!(records.iter().any(|it| matches!(it, Record::Departure(_))), "{machine} told nobody: {records:#?}");
+    }
+}
+
+/// The records in Log Analytics, by the column that says whose they are.
+fn logged(fleet: &Fleet) -> BTreeMap<String, Vec<Record>> {
+    let url = format!("{}/v1/workspaces/{WORKSPACE}/query", fleet.url());
+    let headers = [("content-type", "application/json"), ("authorization", "Bearer operator")];
+    let query = json!({ "query": "Lightsout_CL" }).to_string();
+    let (status, answer) = http::send_with("POST", &url, &headers, &query).expect("it answers");
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let mut found: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+    for row in answer["tables"][0]["rows"].as_array().expect("rows") {
+        let [_, instance, record] = [0, 1, 2].map(|column| row[column].as_str().expect("text"));
+        found.entry(instance.into()).or_default().push(Record::find(record).expect("a record"));
+    }
+    found
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Azure speaks HTTP and JSON, so that it needs no SDK: [`call`] says what is asked, [`reply`] what was answered, [`error`] what a refusal
 //! means and [`token`] who asks, all without I/O. [`client`] carries them, over the driver that the platforms use.
 
+#[cfg(feature = "host")]
+mod archive;
 mod call;
 mod client;
 #[cfg(feature = "host")]
@@ -45,14 +47,14 @@ pub(crate) const PROVIDER: Provider = Provider {
     },
 };
 
-/// How it is reached from its instances. Records go nowhere but into the log.
+/// How it is reached from its instances.
 #[cfg(feature = "host")]
 pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     provider: &PROVIDER,
     is_program: false,
     notices: |_| Ok(notices::open()),
     host: |identity, _| Box::new(host::AzureHost::new(identity.group.clone())),
-    archives: |_, _| Vec::new(),
+    archives: |_, settings| archive::open(settings),
 };
 
 /// How it is looked at.

@@ -19,7 +19,7 @@ use crate::{
     aws::model::Cloud,
     aws::objects::Objects,
     aws::secrets::Secrets,
-    azure::{identity::Tokens, model::Azure, vault::Vault},
+    azure::{identity::Tokens, ingestion::Ingestion, model::Azure, vault::Vault},
     ci::{
         Ci,
         jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
@@ -85,6 +85,7 @@ pub(crate) struct FleetState {
     pub azure: Azure,
     pub tokens: Tokens,
     pub vault: Vault,
+    pub ingestion: Ingestion,
     pub ci: Ci,
     pub secrets: Secrets,
     pub commands: Commands,

@@ -138,6 +138,8 @@ fn scope(right: &str) -> &'static str {
         "Microsoft.Insights/components/query/read" => "the resource of Application Insights",
         #[cfg(feature = "host")]
         "Microsoft.KeyVault/vaults/read" => "the subscription",
+        #[cfg(feature = "host")]
+        super::archive::RIGHT => "the data collection rule, such as Monitoring Metrics Publisher",
         "Microsoft.KeyVault/vaults/secrets/getSecret/action" => "the vault",
         "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
         _ => "the scale set",

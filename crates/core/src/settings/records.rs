@@ -1,6 +1,6 @@
 //! Where an agent's records go beside its log.
 
-use super::{Key, ObjectStore, Side, keys::names, reader::Section};
+use super::{Key, LogStream, ObjectStore, Side, keys::names, log_stream::LOG_STREAM_EXAMPLE, reader::Section};
 
 /// The keys below `[records]`.
 pub const RECORDS_KEYS: &[Key] = &[
@@ -18,6 +18,13 @@ pub const RECORDS_KEYS: &[Key] = &[
         "none",
         "where each departure is stored as an object too; the role needs `s3:PutObject`",
     ),
+    Key::optional(
+        "log_analytics",
+        Side::Agent,
+        "`https://ENDPOINT/dataCollectionRules/dcr-ID/streams/Custom-TABLE`",
+        "none",
+        "on Azure, the stream of a data collection rule that gets each record of the agent too, for a table of Log Analytics; both must exist, and the identity needs the role `Monitoring Metrics Publisher` on the rule",
+    ),
 ];
 
 /// Where an agent's records go beside its log.
@@ -27,11 +34,14 @@ pub struct RecordsSettings {
     pub log_group: Option<String>,
     /// A place in the cloud's object store, for departures.
     pub object_store: Option<ObjectStore>,
+    /// A table of Azure's log service, for all of them.
+    pub log_analytics: Option<LogStream>,
 }
 
 impl RecordsSettings {
     pub(super) fn read(s: Section<'_>) -> Self {
-        let settings = Self { log_group: log_group(&s), object_store: object_store(&s) };
+        let settings =
+            Self { log_group: log_group(&s), object_store: object_store(&s), log_analytics: log_analytics(&s) };
         s.finish();
         settings
     }
@@ -60,4 +70,9 @@ fn object_store(s: &Section<'_>) -> Option<ObjectStore> {
         s.contradiction("object_store", what, "write for example \"s3://my-bucket/lightsout\"");
     }
     store
+}
+
+fn log_analytics(s: &Section<'_>) -> Option<LogStream> {
+    let stream = LogStream::parse(&s.text("log_analytics")?);
+    stream.map_err(|why| s.contradiction("log_analytics", why, format!("write {LOG_STREAM_EXAMPLE:?}"))).ok()
 }

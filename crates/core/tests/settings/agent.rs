@@ -303,3 +303,27 @@ fn what_must_be_free_is_a_size_or_a_share_and_can_be_switched_off() {
         assert!(problems.contains(key) && problems.contains("write") | problems.contains("begin"), "{problems}");
     }
 }
+
+#[test]
+fn records_go_where_they_are_told_and_each_mistake_says_what_to_write() {
+    let records = |lines: &str| agent("").replace("[agent]", &format!("[records]\n{lines}\n[agent]"));
+    let url = "https://a.ingest.monitor.azure.com/dataCollectionRules/dcr-1/streams/Custom-Lightsout_CL";
+    let settings = parse(&records(&format!("log_group = '/ci'\nlog_analytics = '{url}'"))).records;
+    assert_eq!(settings.log_group.as_deref(), Some("/ci"));
+    assert_eq!(settings.log_analytics.map(|stream| stream.to_string()).as_deref(), Some(url));
+    assert_eq!(parse(&agent("")).records, RecordsSettings::default());
+    for (line, wrong) in [
+        ("log_group = 'arn:aws:logs'", "a log group's name has up to 512"),
+        ("object_store = '/var/records'", "expected s3://"),
+        ("log_analytics = 'dcr-1'", "begins with https://"),
+        ("log_analytics = 'https://a.test/dataCollectionRules/ci/streams/Custom-A_CL'", "\"ci\" is no immutable id"),
+    ] {
+        let said = problems(AgentSettings::parse(&one(&records(line))));
+        let key = line.split(' ').next().unwrap();
+        let remedy = said[0].contains("write ");
+        assert!(
+            said.len() == 1 && said[0].contains(&format!("records.{key}")) && said[0].contains(wrong) && remedy,
+            "{said:?}"
+        );
+    }
+}

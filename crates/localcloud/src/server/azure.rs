@@ -7,6 +7,7 @@ use crate::{
     azure::{
         arm,
         identity::{Caller, MANAGEMENT, Tokens, Unauthenticated, VAULT},
+        ingestion,
         vault::{self, Vault},
     },
     faults::{Call, Target},
@@ -20,6 +21,8 @@ use crate::{
 pub(super) enum Service {
     ResourceManager,
     Vault,
+    /// Where logs go, and where they are read.
+    Logs(ingestion::Call),
     /// Where applications get their tokens.
     Login,
     /// Where they learn about that.
@@ -33,6 +36,8 @@ impl Service {
             Some(Self::ResourceManager)
         } else if Vault::is_for(request) {
             Some(Self::Vault)
+        } else if let Some(call) = ingestion::Call::of(request) {
+            Some(Self::Logs(call))
         } else if request.path.ends_with("/oauth2/v2.0/token") {
             Some(Self::Login)
         } else if request.path.ends_with("/v2.0/.well-known/openid-configuration") {
@@ -46,6 +51,7 @@ impl Service {
         match self {
             Self::ResourceManager => arm::operation_id(request),
             Self::Vault => "GetSecret",
+            Self::Logs(call) => call.operation(),
             Self::Login => "Token",
             Self::Discovery => "Discovery",
         }
@@ -65,6 +71,7 @@ impl Service {
         let refused = match self {
             Self::ResourceManager | Self::Login | Self::Discovery => arm::error(status, code, message, None),
             Self::Vault => vault::error(status, if status == 403 { "Forbidden" } else { code }, message),
+            Self::Logs(_) => ingestion::error(status, if status == 403 { "OperationFailed" } else { code }, message),
         };
         if status == 429 { refused.header("retry-after", "1") } else { refused }
     }
@@ -94,11 +101,17 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
     let action = service.action(&request);
     // Each of Azure's clouds has a Resource Manager that is an audience by its own address, and this is one.
     let management = [MANAGEMENT[0], MANAGEMENT[1], &shared.url];
-    let audiences: &[&str] = if service == Service::Vault { &VAULT } else { &management };
+    let audiences: &[&str] = match service {
+        Service::Vault => &VAULT,
+        Service::Logs(call) => call.audiences(),
+        Service::ResourceManager | Service::Login | Service::Discovery => &management,
+    };
     let caller = shared.update(|state, now| {
         let caller = match service {
             Service::Login | Service::Discovery => Ok(Caller::Operator),
-            Service::ResourceManager | Service::Vault => state.tokens.caller(&request, audiences, now),
+            Service::ResourceManager | Service::Vault | Service::Logs(_) => {
+                state.tokens.caller(&request, audiences, now)
+            }
         };
         let kind = caller.as_ref().map_or("unauthenticated", Caller::kind);
         let by = state.counters.azure.entry(action.to_owned()).or_default();
@@ -111,6 +124,9 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
         (Service::ResourceManager, Err(why)) => Service::unauthenticated(why),
         (Service::ResourceManager, Ok(_)) => shared.update(|state, now| arm::handle(&mut state.azure, &request, now)),
         (Service::Vault, _) => shared.update(|state, now| state.vault.handle(&state.tokens, &request, now)),
+        (Service::Logs(call), caller) => {
+            shared.update(|state, now| state.ingestion.handle(call, &caller, &request, now))
+        }
         (Service::Discovery, _) => Tokens::discovery(request.segments().first().map_or("common", String::as_str)),
         (Service::Login, _) => shared.update(|state, now| state.tokens.application(&request, now)),
     };
