@@ -36,7 +36,7 @@ const LATE: &str = "late";
 /// How long the start may take.
 const START: Duration = Duration::from_secs(10);
 /// Between two looks at a program that runs.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of its output is kept, in bytes, and how much of that when it is cut short.
 const MOST_OUTPUT: u64 = 1 << 20;
 const KEPT_OUTPUT: u64 = 16 << 10;
@@ -128,7 +128,7 @@ impl BeforeRegister {
                 let _ = fs::write(self.file("result"), LATE);
                 return Ok(End::Late);
             }
-            let _ = tokio::time::timeout(left.min(LOOK), process.exited()).await;
+            let _ = tokio::time::timeout(left.min(LOOK_INTERVAL), process.exited()).await;
         }
     }
 

@@ -48,7 +48,7 @@ impl Clock {
 }
 
 /// More time between two turns of the event loop than any of its pauses takes: the probes alone are sampled every few seconds.
-const LONG: Duration = Duration::from_secs(60);
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// Tells whether the machine stood still between two turns of the event loop.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Stillness {
         let (before, up_before) = self.last.replace((now, up))?;
         let seen = now.since(before);
         let passed = up.zip(up_before).map_or(seen, |(up, before)| up.saturating_sub(before)).max(seen);
-        (passed >= LONG).then(|| passed.saturating_sub(seen))
+        (passed >= LONGEST_TURN).then(|| passed.saturating_sub(seen))
     }
 }
 

@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_millis(2_500);
 /// So many events in a second are a storm, in which each one more says nothing.
 const STORM: u32 = 20;
 /// How long nobody listens after a storm began. The samples go on.
-const CALM: Duration = Duration::from_secs(2);
+const STORM_PAUSE: Duration = Duration::from_secs(2);
 
 /// The label of what is never removed.
 const KEEP: &str = "lightsout.keep";
@@ -262,7 +262,7 @@ impl Engine {
                 };
                 if storm {
                     drop(events);
-                    tokio::time::sleep(CALM).await;
+                    tokio::time::sleep(STORM_PAUSE).await;
                     continue;
                 }
                 tracing::warn!(socket = self.socket, "lost the Docker engine's events; connecting again");

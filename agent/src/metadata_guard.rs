@@ -27,7 +27,7 @@ const TABLE: &str = "table inet lightsout_metadata";
 /// Of the chains, which are called as what they see.
 const FORWARD: &str = "forward";
 const OUTPUT: &str = "output";
-const PATIENCE: Duration = Duration::from_secs(10);
+const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The rules of these settings.
 pub(crate) struct Guard {
@@ -213,7 +213,7 @@ enum Failed {
     Missing,
     #[error("cannot run nft: {0}")]
     NotRun(io::Error),
-    #[error("{}", not_within("nft did not end", PATIENCE, "is the machine overloaded?"))]
+    #[error("{}", not_within("nft did not end", NFT_TIMEOUT, "is the machine overloaded?"))]
     Silent,
     #[error("nft refuses: {0}")]
     Refused(String),
@@ -230,7 +230,7 @@ async fn nft(arguments: &[&str], input: &str) -> Result<String, Failed> {
         }
         child.wait_with_output().await
     };
-    let output = tokio::time::timeout(PATIENCE, run).await.map_err(|_| Failed::Silent)?;
+    let output = tokio::time::timeout(NFT_TIMEOUT, run).await.map_err(|_| Failed::Silent)?;
     let output = output.map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound { Failed::Missing } else { Failed::NotRun(error) }
     })?;

@@ -30,7 +30,7 @@ use crate::{
 /// The pause between two looks: as between two samples of an idle instance.
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long one look may take: a network file system may not answer.
-const LOOK: Duration = Duration::from_secs(3);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause between two looks at whether an earlier cleaning is over, or at what could not be told.
 const POLL: Duration = Duration::from_secs(1);
 /// How long it is tried to tell how much is free once room was made.
@@ -77,7 +77,7 @@ impl Space {
             limit: settings.policy.clean_timeout,
             engine: engine.filter(|_| settings.jobs_use_engine()),
             engine_data: OnceLock::new(),
-            looks: Looks::within(LOOK),
+            looks: Looks::within(LOOK_TIMEOUT),
             doubt: DOUBT,
             lock: settings.socket.with_file_name("clean.lock"),
         }
@@ -108,7 +108,7 @@ impl Space {
 
     /// What there is too little of now, as far as that can be told in time.
     pub(crate) async fn look(self: &Arc<Self>) -> Option<String> {
-        let _ = timeout(LOOK, self.ask_engine()).await;
+        let _ = timeout(LOOK_TIMEOUT, self.ask_engine()).await;
         self.shortage().await.flatten()
     }
 

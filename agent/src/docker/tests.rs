@@ -154,7 +154,7 @@ async fn a_storm_of_events_is_not_listened_to() {
     timeout(Duration::from_secs(60), hinted.recv()).await.expect("one in time").expect("a hint");
     let mut seen = 1;
     // Half of the pause that it takes.
-    while let Ok(Some(_)) = timeout(CALM / 2, hinted.recv()).await {
+    while let Ok(Some(_)) = timeout(STORM_PAUSE / 2, hinted.recv()).await {
         seen += 1;
         assert!(seen <= STORM + 1, "{seen} hints without a pause");
     }

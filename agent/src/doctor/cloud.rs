@@ -18,7 +18,7 @@ const IDENTITY: Duration = Duration::from_secs(5);
 /// How long they may take to tell the tags.
 const TAGS: Duration = Duration::from_secs(3);
 /// How long everything else may take: some twenty calls, of which many go at the same time.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The instance's tags that hold settings. Without metadata there are none, and that is a finding of its own.
 pub(crate) async fn tags(program: &[String]) -> Tags {
@@ -52,7 +52,7 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
         Err(why) => lost(why),
         Ok((metadata, identity)) => {
             let looking = (diagnosis.instance)(identity.clone(), settings);
-            let seen = within(LOOK, looking).await;
+            let seen = within(LOOK_TIMEOUT, looking).await;
             facts.names = Names {
                 instance: Some(identity.instance.clone()),
                 group: seen.group_name.clone().or_else(|| identity.group.clone()),

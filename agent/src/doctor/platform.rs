@@ -16,11 +16,11 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 /// How long the platform may take to answer at all.
-const REACH: Duration = Duration::from_secs(10);
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one secret may take.
 const SECRET: Duration = Duration::from_secs(20);
 /// How long a harmless question may take.
-const QUESTION: Duration = Duration::from_secs(30);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks it.
 pub(crate) async fn look(
@@ -64,7 +64,7 @@ fn lasting(why: String) -> Refusal {
 
 /// Whether anything answers there, and by how much our clock is ahead of its. Whatever it says to somebody without a token will do.
 async fn reach(driver: &Driver, address: String) -> (Fact<String>, Option<SignedDuration>) {
-    let result = driver.perform(Effect::Http(Request::get(&address).within(REACH))).await;
+    let result = driver.perform(Effect::Http(Request::get(&address).within(REACH_TIMEOUT))).await;
     match result {
         EffectResult::Http(Ok(reply)) => {
             let date = reply.header("date").and_then(|date| rfc2822::parse(date).ok());
@@ -92,7 +92,7 @@ async fn ask(
         metrics: settings.metrics.clone(),
     };
     let answer = match settings.platform.open(found) {
-        Ok(platform) => driver.complete(platform.check(&context)?.as_mut(), QUESTION).await,
+        Ok(platform) => driver.complete(platform.check(&context)?.as_mut(), CHECK_TIMEOUT).await,
         Err(error) => Err(error),
     };
     Some(answer.map_err(|error| Refusal { transient: error.is_transient(), why: error.to_string() }))

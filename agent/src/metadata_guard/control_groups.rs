@@ -14,7 +14,7 @@ pub(crate) const RUNNERS: &str = "lightsout.slice";
 /// Where control groups are (systemd, "Control Group APIs and Delegation").
 const ROOT: &str = "/sys/fs/cgroup";
 /// How long systemd may take to make them.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A group, and whose processes are in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) async fn make(groups: &[Group]) {
         return;
     }
     let arguments = ["start"].into_iter().chain(missing.iter().map(|group| group.name)).map(str::to_owned).collect();
-    if let Err(why) = ask("systemctl", arguments, PATIENCE).await {
+    if let Err(why) = ask("systemctl", arguments, SYSTEMD_TIMEOUT).await {
         tracing::warn!(why, "jobs are told by their user alone, not by their control group");
     }
 }

@@ -11,7 +11,7 @@ use lightsout_core::metrics::Load;
 use crate::space;
 
 /// A share of the processors' time over less than this says nothing.
-const LEAST: Duration = Duration::from_secs(1);
+const SHORTEST_SPAN: Duration = Duration::from_secs(1);
 
 /// Looks at processors, memory and disk.
 pub(super) struct LoadWatch {
@@ -41,7 +41,7 @@ impl LoadWatch {
     /// How loaded it is, or was less than a second ago.
     pub(super) fn look(&mut self) -> Load {
         if let Some((at, load)) = self.told
-            && at.elapsed() < LEAST
+            && at.elapsed() < SHORTEST_SPAN
         {
             return load;
         }
@@ -51,7 +51,7 @@ impl LoadWatch {
     }
 
     fn look_now(&mut self) -> Load {
-        if self.seen.is_none_or(|(at, _)| at.elapsed() >= LEAST)
+        if self.seen.is_none_or(|(at, _)| at.elapsed() >= SHORTEST_SPAN)
             && let Some(now) = fs::read_to_string("/proc/stat").ok().and_then(|text| ticks(&text))
             && let Some((_, before)) = self.seen.replace((Instant::now(), now))
         {
@@ -110,7 +110,7 @@ mod tests {
     fn this_machine_has_all_three() {
         let mut watch = LoadWatch::new(Path::new("/"));
         watch.seen = watch.seen.map(|(at, ticks)| {
-            (at.checked_sub(LEAST).unwrap(), Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) })
+            (at.checked_sub(SHORTEST_SPAN).unwrap(), Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) })
         });
         let load = watch.look_now();
         for share in [load.cpu, load.memory, load.disk] {
@@ -127,7 +127,7 @@ mod tests {
         // What is asked again at once is not looked at: the folder is gone, and it is not noticed.
         drop(folder);
         assert_eq!(watch.look(), first);
-        watch.told = watch.told.map(|(at, load)| (at.checked_sub(LEAST).unwrap(), load));
+        watch.told = watch.told.map(|(at, load)| (at.checked_sub(SHORTEST_SPAN).unwrap(), load));
         assert_eq!(watch.look().disk, None);
     }
 }

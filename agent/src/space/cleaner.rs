@@ -31,7 +31,7 @@ const STARTER: &str = r#"{ echo 0 >/proc/self/oom_score_adj; } 2>/dev/null; exec
 /// How long systemd may take to end what is left of it, and the kernel to give it back: a program that waits for a disk cannot be killed.
 const END: Duration = Duration::from_secs(5);
 /// Between two looks at how much it has said.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of what it said is read for the log, in bytes.
 const LAST_WORDS: u64 = 16 << 10;
 
@@ -92,7 +92,7 @@ impl Cleaner {
 
     async fn wait(&self, child: &mut Child, deadline: Instant) -> Option<std::io::Result<ExitStatus>> {
         loop {
-            if let Ok(ended) = timeout_at(deadline.min(Instant::now() + LOOK), child.wait()).await {
+            if let Ok(ended) = timeout_at(deadline.min(Instant::now() + LOOK_INTERVAL), child.wait()).await {
                 return Some(ended);
             }
             if Instant::now() >= deadline {

@@ -23,7 +23,7 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
         limit,
         engine: None,
         engine_data: OnceLock::new(),
-        looks: Looks::within(LOOK),
+        looks: Looks::within(LOOK_TIMEOUT),
         doubt: Duration::from_millis(10),
         lock: folder.path().join("clean.lock"),
     })

@@ -11,7 +11,7 @@ use std::{
 use lambda_runtime::Diagnostic;
 
 /// How long telling may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The invocation that is served just now.
 static INVOCATION: Mutex<Option<String>> = Mutex::new(None);
@@ -42,8 +42,8 @@ fn tell(address: &str, invocation: Option<&str>, error: &Diagnostic) -> io::Resu
     let (kind, body) = (&error.error_type, serde_json::to_string(error)?);
     let length = body.len();
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(REPORT_TIMEOUT))?;
+    stream.set_write_timeout(Some(REPORT_TIMEOUT))?;
     write!(
         stream,
         "POST /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\

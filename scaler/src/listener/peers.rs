@@ -18,7 +18,7 @@ const MAX_OF_ONE: usize = 16;
 /// on all the same is heard no more.
 const ANSWERED: u32 = 2;
 /// How long an authentic webhook makes its sender known.
-const KNOWN: Duration = Duration::from_secs(3600);
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
 /// How many peers are told apart.
 const MAX_PEERS: usize = 4096;
 
@@ -86,7 +86,7 @@ struct Peer {
 
 impl Peer {
     fn is_known(&self, now: Instant) -> bool {
-        self.known_since.is_some_and(|since| now.saturating_duration_since(since) < KNOWN)
+        self.known_since.is_some_and(|since| now.saturating_duration_since(since) < KNOWN_FOR)
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
             let genuine = peers.admit(address("192.0.2.1"), then).expect("room for a known sender");
             assert!(genuine.take_token(then), "second {second}");
         }
-        let later = now + KNOWN + Duration::from_secs(1);
+        let later = now + KNOWN_FOR + Duration::from_secs(1);
         assert!(peers.admit(address("192.0.2.1"), later).is_none(), "known for an hour");
     }
 

@@ -18,7 +18,7 @@ use super::Kept;
 use crate::regions::Regions;
 
 /// How long a look at one location's groups may take.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long after somebody has read the page somebody still may; and how often to look while nobody does.
 const UNREAD: Duration = Duration::from_secs(60);
 
@@ -57,9 +57,11 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
     for (location, pools) in places {
         let groups: BTreeSet<String> = pools.iter().map(|pool| pool.group.clone()).collect();
         let listing = regions.region(&location).groups.listing(&groups);
-        let listed = match timeout(LOOK, listing).await {
+        let listed = match timeout(LOOK_TIMEOUT, listing).await {
             Ok(listed) => listed.map_err(|error| error.to_string()),
-            Err(_) => Err(not_within("the instances were not listed", LOOK, "the page shows those of the last look")),
+            Err(_) => {
+                Err(not_within("the instances were not listed", LOOK_TIMEOUT, "the page shows those of the last look"))
+            }
         };
         let now = Timestamp::now();
         kept.take_in(|listings| {

@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use super::{Pool, TickContext};
 
 /// How long jobs wait, with nothing raised, before the first look.
-const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How long a reading may take: it is no part of what a tick is for.
 const READING: Duration = Duration::from_secs(5);
 /// The longest pause between two looks.
@@ -39,8 +39,10 @@ impl Launches {
             return false;
         }
         let since = *self.still.get_or_insert(now);
-        let pause =
-            self.read.map_or(PATIENCE, |read| read.saturating_duration_since(since)).clamp(PATIENCE, LONGEST_PAUSE);
+        let pause = self
+            .read
+            .map_or(FIRST_LOOK_AFTER, |read| read.saturating_duration_since(since))
+            .clamp(FIRST_LOOK_AFTER, LONGEST_PAUSE);
         self.read.unwrap_or(since).max(since) + pause <= now
     }
 
@@ -87,7 +89,7 @@ impl Pool {
 impl Launches {
     /// Jobs have waited for long enough to look at the history, if they still do.
     pub(super) fn have_waited(&mut self) {
-        self.still = Instant::now().checked_sub(2 * PATIENCE);
+        self.still = Instant::now().checked_sub(2 * FIRST_LOOK_AFTER);
     }
 }
 
@@ -125,7 +127,7 @@ mod tests {
         let later = begun + Duration::from_secs(1300);
         assert!(!launches.waits(false, later), "nothing waits");
         assert!(!launches.waits(true, later), "and when something does again, a raise has its time first");
-        assert!(launches.waits(true, later + PATIENCE));
+        assert!(launches.waits(true, later + FIRST_LOOK_AFTER));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use super::{Pool, TickContext};
 use crate::trouble::LONGER;
 
 /// How long a look may take, its wait for a turn included: a raise that needs none of it waits meanwhile.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
     pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
         let region = context.regions.region(&self.settings.location());
-        let time = LOOK.min(context.deadline / 2);
+        let time = LOOK_TIMEOUT.min(context.deadline / 2);
         let until = Instant::now() + time;
         let looking = async {
             let slot = timeout_at(until, region.histories.acquire(0)).await;

@@ -12,7 +12,7 @@ use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 30;
 /// How long there is, about, when an event has begun that ends the machine.
-const BEGUN: SignedDuration = SignedDuration::from_secs(5);
+const TIME_LEFT: SignedDuration = SignedDuration::from_secs(5);
 /// How far this machine's clock may be off before a deadline is put right: Azure tells its own only to the second.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(3);
 /// The tag by which an operator gives orders from afar.
@@ -162,7 +162,7 @@ impl Told {
 /// That a time which has passed is taken for now, whoever was told it should know.
 fn say_if_passed(event: &Event, taken: Timestamp) {
     if let Start::At(told) = event.start()
-        && taken.duration_since(told) > BEGUN + CLOCK_TOLERANCE
+        && taken.duration_since(told) > TIME_LEFT + CLOCK_TOLERANCE
     {
         tracing::warn!(event = event.id, %told, taken = %format_args!("{taken:.0}"), "the event's time has passed, and the machine is still here: it counts as begun");
     }
@@ -172,7 +172,7 @@ fn say_if_passed(event: &Event, taken: Timestamp) {
 fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -> Timestamp {
     let within = |span| now.checked_add(span).unwrap_or(now);
     let at = match event.start() {
-        Start::Begun => return within(BEGUN),
+        Start::Begun => return within(TIME_LEFT),
         Start::Unknown => return within(event.meaning().least_notice()),
         Start::At(at) => at,
     };
@@ -180,7 +180,7 @@ fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -
     let Some(ahead) = ahead else { return at };
     let at = if ahead.abs() > CLOCK_TOLERANCE { at.checked_add(ahead).unwrap_or(at) } else { at };
     // It has passed, and the machine is still here: it begins now.
-    at.max(within(BEGUN))
+    at.max(within(TIME_LEFT))
 }
 
 /// Tells what is written on the instance as an order when that changes.

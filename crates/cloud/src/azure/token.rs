@@ -18,7 +18,7 @@ const AUTHORITY: &str = "https://login.microsoftonline.com";
 const AUTHORITY_VARIABLE: &str = "AZURE_AUTHORITY_HOST";
 
 /// How long before its end a token is renewed, at most.
-const EARLY: Duration = Duration::from_secs(5 * 60);
+const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 
 /// Where tokens come from.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ impl Source {
         let granted: Granted =
             serde_json::from_slice(&reply.body).map_err(|_| fail("the answer cannot be understood".into()))?;
         let life = Duration::from_secs(granted.expires_in.map_or(0, Seconds::number));
-        Ok((granted.access_token.into(), life.saturating_sub(EARLY.min(life / 10))))
+        Ok((granted.access_token.into(), life.saturating_sub(RENEW_BEFORE.min(life / 10))))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 10;
 /// How long there is, about, when the moment of an interruption has passed and the machine is still there.
-const BEGUN: SignedDuration = SignedDuration::from_secs(5);
+const TIME_LEFT: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the program tells this instance.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Heard {
             news.push(Notice::Lifted(told.by));
         }
         if let Some(told) = holds.interruption {
-            let at = told.max(now.checked_add(BEGUN).unwrap_or(now));
+            let at = told.max(now.checked_add(TIME_LEFT).unwrap_or(now));
             if self.interruption.is_none_or(|told| at < told.at) {
                 if told < now {
                     tracing::warn!(%told, taken = %format_args!("{at:.0}"), "the time that the cloud program tells has passed, and the instance is still here: it ends now");

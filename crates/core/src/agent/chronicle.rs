@@ -34,15 +34,15 @@ use crate::{
 };
 
 /// How long nothing may be known about activity before that is an incident.
-const DOUBT: Duration = Duration::from_secs(60);
+const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
 /// How long the group may take to put the instance in service before that is one.
-const SLOW: Duration = Duration::from_secs(60);
+const IN_SERVICE_LIMIT: Duration = Duration::from_secs(60);
 /// How many characters an incident's words have at most.
 const DETAIL: usize = 300;
 /// How much of a runner's last words is told, in characters: of their end.
 const SAID: usize = 200;
 /// How long an ending waits for its certificate to be handed in, at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whose life it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,7 +242,7 @@ impl Chronicle {
     pub fn patience(effect: HostEffect, agent: &Agent) -> Duration {
         let last = effect == HostEffect::Cloud(CloudCall::End(Rung::PowerOff));
         let pressed = agent.aborted() || agent.phase().why() == Some(LeaveReason::Spot);
-        if last || pressed { Duration::ZERO } else { PATIENCE }
+        if last || pressed { Duration::ZERO } else { CERTIFICATE_TIMEOUT }
     }
 
     /// Whether it ends: that its group moves it and its machine goes down is what it has asked for itself.
@@ -254,7 +254,7 @@ impl Chronicle {
         match (self.phase, membership) {
             (Some((PhaseName::Booting, since)), membership)
                 if !matches!(membership, Membership::InService { .. } | Membership::Warm { .. })
-                    && now.tick.since(since) >= SLOW =>
+                    && now.tick.since(since) >= IN_SERVICE_LIMIT =>
             {
                 let detail = format!("the group says that {}", membership.in_words());
                 self.counted(IncidentKind::NotInService, "", &detail, None, now);
@@ -273,7 +273,7 @@ impl Chronicle {
         let serves = matches!(phase, PhaseName::Idle | PhaseName::Busy | PhaseName::Draining);
         match (unknown, self.doubt) {
             (Some(_), None) if serves => self.doubt = Some((now.tick, false)),
-            (Some(why), Some((since, false))) if now.tick.since(since) >= DOUBT => {
+            (Some(why), Some((since, false))) if now.tick.since(since) >= UNKNOWN_AFTER => {
                 self.doubt = Some((since, true));
                 self.happened(IncidentKind::ActivityUnknown, why, now);
             }

@@ -65,7 +65,7 @@ pub struct Schedule {
 /// How much of an invocation's time is left for its end (docs/lambda.md): the last tick begins the deadline and this long before the time-out.
 const END: Duration = Duration::from_secs(3);
 /// A longer pause between two invocations leaves jobs waiting.
-const SELDOM: Duration = Duration::from_secs(300);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -171,7 +171,7 @@ pub(super) const ROWS: &[Row] = &[
                         None if enabled.is_empty() => Judgement::warning(
                             "no schedule of EventBridge Scheduler does, or on Azure the timer of its package; whether something else does was not looked at",
                         ),
-                        Some(every) if every > SELDOM => Judgement::warning(seen),
+                        Some(every) if every > LONGEST_INTERVAL => Judgement::warning(seen),
                         Some(_) | None => Judgement::ok(seen),
                     }
                 })

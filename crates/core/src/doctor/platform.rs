@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 use super::{Fact, Judgement, Row, Scope, of};
 
 /// How far clocks may be apart: a signed request is refused after five minutes, and a platform's token is soon "not yet valid".
-const NEAR: SignedDuration = SignedDuration::from_secs(30);
+const TOLERATED_SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// From here on signatures are refused (AWS: five minutes; an App's token of a platform: one).
-const FAR: SignedDuration = SignedDuration::from_secs(60);
+const REFUSED_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -66,9 +66,9 @@ pub(super) fn clock(ahead: Option<&Fact<SignedDuration>>) -> Option<Judgement> {
         let apart = ahead.abs();
         let how = if ahead.is_negative() { "behind" } else { "ahead" };
         let seen = format!("{} {how}", format_about(apart.unsigned_abs()));
-        if apart > FAR {
+        if apart > REFUSED_SKEW {
             Judgement::wrong(seen)
-        } else if apart > NEAR {
+        } else if apart > TOLERATED_SKEW {
             Judgement::warning(seen)
         } else {
             Judgement::ok(seen)

@@ -28,7 +28,7 @@ use crate::http::{Clients, Limits};
 /// The pools of one request: so that a thousand of them take no memory to speak of.
 const POOLS: usize = 50;
 /// How long the last export may take: the instance is about to go.
-const LAST: Duration = Duration::from_secs(2);
+const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where and how metrics are sent.
 pub struct Exporter {
@@ -229,11 +229,15 @@ impl Exporting {
     /// Exports a last time, for a moment at most.
     pub async fn finish(self) {
         self.task.abort();
-        match tokio::time::timeout(LAST, self.exporter.export(&*self.metered)).await {
+        match tokio::time::timeout(LAST_EXPORT_TIMEOUT, self.exporter.export(&*self.metered)).await {
             Ok(Ok(())) => tracing::debug!("the last metrics were exported by OTLP"),
             Ok(Err(error)) => tracing::warn!(error, "the last metrics could not be exported by OTLP"),
             Err(_) => {
-                let error = not_within("no answer", LAST, "the collector is slow or far: name one on this machine");
+                let error = not_within(
+                    "no answer",
+                    LAST_EXPORT_TIMEOUT,
+                    "the collector is slow or far: name one on this machine",
+                );
                 tracing::warn!(error, "the last metrics could not be exported by OTLP");
             }
         }

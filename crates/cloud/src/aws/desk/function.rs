@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How far back failures are looked for.
-const LATELY: Duration = Duration::from_secs(3600);
+const LOG_WINDOW: Duration = Duration::from_secs(3600);
 /// How far back its last start is looked for: an environment is ended after some hours, however busy (Lambda Developer Guide, "Understanding the
 /// Lambda execution environment lifecycle").
 const STARTS: Duration = Duration::from_secs(86_400);
@@ -76,7 +76,7 @@ fn inactive(found: &Value) -> Option<String> {
 
 /// Each line of the function's log that says that something failed, oldest first.
 async fn errors(aws: &Aws, group: &str) -> Fact<Vec<String>> {
-    let lines = log(aws, group, LATELY, MARKS).await?;
+    let lines = log(aws, group, LOG_WINDOW, MARKS).await?;
     Ok(lines.iter().filter_map(|line| failure(line)).collect())
 }
 

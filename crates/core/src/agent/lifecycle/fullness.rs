@@ -19,7 +19,7 @@ use crate::{
 /// So many looks in a row must find a shortage: a job's own peak passes.
 const LOOKS: u8 = 3;
 /// How long it counts that something was removed and no job has run since.
-const LAPSE: Duration = Duration::from_secs(3_600);
+const IN_VAIN_FOR: Duration = Duration::from_secs(3_600);
 
 /// Of what there is too little, and how many looks in a row have found that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ impl Lifecycle {
         if !serves || self.reasons.trouble().is_some() {
             return;
         }
-        let in_vain = self.made_room.is_some_and(|(served, at)| served == self.served() && now.since(at) < LAPSE);
+        let in_vain = self.made_room.is_some_and(|(served, at)| served == self.served() && now.since(at) < IN_VAIN_FOR);
         if in_vain && self.reasons.hold.is_none() {
             // Whatever fills it, it is no job, and it would do so again.
             let words = format!("{what}, and no job has run since room was made");

@@ -10,7 +10,7 @@ use super::{
 use crate::{agent::phase::LeaveReason, time::Tick};
 
 /// How long making room takes at most beside the program itself and what an earlier agent began: looks that are tried again.
-const ASIDE: Duration = Duration::from_secs(120);
+const ROOM_MARGIN: Duration = Duration::from_secs(120);
 
 /// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
 const AGE: u64 = 1 << 32;
@@ -135,7 +135,7 @@ impl Lifecycle {
                 let State::Draining(Draining { step: DrainStep::MakeRoom { since }, .. }) = self.state else {
                     return None;
                 };
-                Some(since + 2 * self.policy.clean_timeout + ASIDE)
+                Some(since + 2 * self.policy.clean_timeout + ROOM_MARGIN)
             }
             Timer::ExitLimit => match self.state {
                 State::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })

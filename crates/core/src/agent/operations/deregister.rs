@@ -11,7 +11,7 @@ use crate::agent::{
 /// How long the platform may take.
 const WITHIN: Duration = Duration::from_secs(10);
 /// How long a runner without a job may take to exit before it is killed.
-const PATIENCE: Duration = Duration::from_secs(3);
+const EXIT_GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -20,7 +20,7 @@ pub(super) enum Step {
 }
 
 pub(super) fn first(cx: &Context<'_>) -> (HostEffect, Operation) {
-    let (effect, step) = ending::first(cx.stop_signal(), PATIENCE);
+    let (effect, step) = ending::first(cx.stop_signal(), EXIT_GRACE);
     (effect, Operation::Deregister(Step::End(step)))
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a runner that the platform has let go may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXIT_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -67,7 +67,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, DrainBy::Call, cx),
         (Step::NoteAgain(_), HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
         (Step::Look, HostResult::Snapshot { activity: Activity::Quiet, .. }) => {
-            let (effect, step) = ending::first(cx.facts.rules.abort, PATIENCE);
+            let (effect, step) = ending::first(cx.facts.rules.abort, EXIT_GRACE);
             Next::Do(effect, Step::End(step))
         }
         (Step::Look, HostResult::Snapshot { .. }) => Next::Done(Outcome::Relaunch),

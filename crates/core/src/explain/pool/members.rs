@@ -14,7 +14,7 @@ use crate::{
 const RECENT: Duration = Duration::from_secs(30 * 60);
 
 /// How near a record must be to tell what was the case at a time. The scaler ticks every ten seconds unless set otherwise.
-const NEAR: Duration = Duration::from_secs(60);
+const NEAREST_RECORD: Duration = Duration::from_secs(60);
 
 pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, facts: &Facts<'_>) {
     if plan.queued == 0 {
@@ -98,7 +98,7 @@ fn waited_through<'a>(evidence: &Evidence, recent: &[&'a Evidence]) -> Option<[&
         Said::Decision(decision) => Some((*it, decision.why.as_ref()?.queued > 0)),
         Said::Departure(_) | Said::Incident(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
     });
-    let near = |it: &Evidence| it.time.duration_since(evidence.time).unsigned_abs() <= NEAR;
+    let near = |it: &Evidence| it.time.duration_since(evidence.time).unsigned_abs() <= NEAREST_RECORD;
     let (before, after): (Vec<_>, Vec<_>) = ticks.partition(|(it, _)| it.time <= evidence.time);
     let (before, after) = (before.last()?, after.first()?);
     [before, after].iter().all(|(it, waits)| *waits && near(it)).then_some([before.0, after.0])

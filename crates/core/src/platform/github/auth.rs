@@ -30,8 +30,8 @@ const BEFORE_END: Duration = Duration::from_secs(300);
 
 /// How far a signed token reaches into the past, for clocks that differ, and into the future, where GitHub allows ten
 /// minutes (GitHub documentation, generating a JSON Web Token for a GitHub App).
-const PAST: Duration = Duration::from_secs(60);
-const FUTURE: Duration = Duration::from_secs(540);
+const ISSUED_BEFORE: Duration = Duration::from_secs(60);
+const EXPIRES_AFTER: Duration = Duration::from_secs(540);
 
 const REMEDIES: Remedies = Remedies {
     unauthorized: "the private key does not belong to this App ID, or this machine's clock is wrong by more than a minute",
@@ -296,7 +296,7 @@ fn claims(app: &GitHubApp, now: Timestamp) -> String {
     let now = now.as_second();
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(0);
     let header = json!({"alg": "RS256", "typ": "JWT"});
-    let claims = json!({"iat": now - seconds(PAST), "exp": now + seconds(FUTURE), "iss": app.app_id});
+    let claims = json!({"iat": now - seconds(ISSUED_BEFORE), "exp": now + seconds(EXPIRES_AFTER), "iss": app.app_id});
     [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".")
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long to wait for a limit that does not say so (GitHub REST API, rate limits).
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What a reply other than the expected one means: GitHub says with 403 both "no right" and "too many requests".
 pub(super) fn refusal(context: &RequestContext, reply: &Reply) -> ExchangeError {
@@ -41,9 +41,9 @@ fn limit(reply: &Reply) -> Option<Duration> {
         return Some(wait);
     }
     if used_up {
-        return Some(reset(reply).unwrap_or(PATIENCE));
+        return Some(reset(reply).unwrap_or(DEFAULT_RETRY_AFTER));
     }
-    (says_so || reply.status == 429).then_some(PATIENCE)
+    (says_so || reply.status == 429).then_some(DEFAULT_RETRY_AFTER)
 }
 
 /// From the reply until the limit's hour ends, by GitHub's own clock.

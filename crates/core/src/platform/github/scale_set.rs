@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// GitHub holds a question for messages open for some 50 s; no message in this time means that nothing changed.
-const LISTEN: Duration = Duration::from_secs(2);
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A message that waits already is given at once. So the next one is asked for after each, for this long.
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 const MOST_MESSAGES: u32 = 8;
 
 /// How long to wait for another owner's session to end.
-const OWNED: Duration = Duration::from_secs(30);
+const SESSION_WAIT: Duration = Duration::from_secs(30);
 
 const FIND_SERVICE: &str = "find the Actions service";
 
@@ -165,7 +165,7 @@ impl Listener {
         self.assigned.begin();
         match &self.session {
             Some(session) => {
-                let request = session.listen(self.settings.max_jobs).within(LISTEN);
+                let request = session.listen(self.settings.max_jobs).within(LISTEN_TIMEOUT);
                 self.ask(At::Message, request)
             }
             None => self.log_in(Goal::Open),
@@ -246,9 +246,9 @@ impl Listener {
                  a scaler that was killed and whose session has not yet run out. It is asked for again every {}, and this scaler takes over \
                  when it is free",
                 self.settings.scale_set.trim(),
-                format_duration(OWNED)
+                format_duration(SESSION_WAIT)
             );
-            return Err(ExchangeError::new(ErrorKind::Occupied(OWNED), message));
+            return Err(ExchangeError::new(ErrorKind::Occupied(SESSION_WAIT), message));
         }
         self.session = Some(Session::read(&context, &reply, service, scale_set)?);
         // Whoever opens a session for one reading alone, a run of a timer, never comes to the messages that offer them.
