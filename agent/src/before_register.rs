@@ -108,7 +108,7 @@ impl BeforeRegister {
     async fn end(&self, within: Duration) -> Result<End, String> {
         let claim = match self.claim().map_err(|error| error.to_string())? {
             Some(claim) => claim,
-            None => self.begin().await?,
+            None => self.start().await?,
         };
         let mut running = claim.process().map_err(|error| error.to_string())?;
         loop {
@@ -132,7 +132,7 @@ impl BeforeRegister {
         }
     }
 
-    async fn begin(&self) -> Result<Claim, String> {
+    async fn start(&self) -> Result<Claim, String> {
         self.make_folder().map_err(|error| format!("{}: {error}", self.folder.display()))?;
         tracing::info!(program = self.program(), "agent.before_register begins");
         if self.unit {

@@ -41,7 +41,7 @@ pub(crate) struct Boot {
 
 impl Boot {
     /// The agent begins now.
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn start() -> Self {
         let mut boot = Self::default();
         boot.ended("system", uptime());
         boot
@@ -65,7 +65,7 @@ impl Boot {
     }
 
     /// What the agent is told may end a part.
-    pub(crate) fn told(&mut self, input: &Input) {
+    pub(crate) fn on_input(&mut self, input: &Input) {
         if let Input::Result(id, result) = input
             && self.opening == Some(*id)
             && matches!(result, HostResult::Platform(Ok(_)))
@@ -75,7 +75,7 @@ impl Boot {
     }
 
     /// What the agent says may begin or end one.
-    pub(crate) fn says(&mut self, output: &Output) {
+    pub(crate) fn on_output(&mut self, output: &Output) {
         match output {
             Output::Effect { id, effect: HostEffect::OpenPlatform } => self.opening = Some(*id),
             Output::Finished { request: Request::Register, outcome: Outcome::Registered } => self.now("registered"),
@@ -165,19 +165,19 @@ mod tests {
 
     #[test]
     fn each_part_ends_once_and_none_after_the_instance_is_ready() {
-        let mut boot = Boot::begin();
+        let mut boot = Boot::start();
         boot.now("metadata");
         assert!(!boot.went(None, PhaseName::Preparing));
         assert!(!boot.went(Some(PhaseName::Preparing), PhaseName::Booting));
         assert!(!boot.went(Some(PhaseName::Booting), PhaseName::Registering));
         let id = EffectId(7);
-        boot.says(&Output::Effect { id, effect: HostEffect::OpenPlatform });
-        boot.told(&Input::Result(id, HostResult::Done(Ok(()))));
-        boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
+        boot.on_output(&Output::Effect { id, effect: HostEffect::OpenPlatform });
+        boot.on_input(&Input::Result(id, HostResult::Done(Ok(()))));
+        boot.on_output(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
         assert!(boot.went(Some(PhaseName::Registering), PhaseName::Busy));
         let first = boot.parts().to_owned();
         // The runner of the next job is registered, too, and that is no boot.
-        boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
+        boot.on_output(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
         assert!(!boot.went(Some(PhaseName::Registering), PhaseName::Idle));
         assert_eq!(boot.parts(), first);
         let names: Vec<&str> = first.iter().map(|part| &*part.part).collect();
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_finds_a_runner_sees_no_boot() {
-        let mut boot = Boot::begin();
+        let mut boot = Boot::start();
         boot.none();
         assert!(!boot.went(Some(PhaseName::Registering), PhaseName::Idle));
         assert_eq!(in_words(boot.parts()), None);

@@ -87,7 +87,7 @@ impl EventLoop {
                 }
                 _ = life_sign.tick() => {
                     let now = self.clock.now();
-                    self.life_sign.give(self.agent.hold().map_or(Duration::ZERO, |until| until.since(now)));
+                    self.life_sign.renew(self.agent.hold().map_or(Duration::ZERO, |until| until.since(now)));
                 }
                 input = inputs.recv() => match input {
                     Some(input) => self.handle_input(input),
@@ -115,12 +115,12 @@ impl EventLoop {
     }
 
     fn handle_input(&mut self, input: Input) {
-        self.publisher.boot.told(&input);
-        self.meter.told(&input);
+        self.publisher.boot.on_input(&input);
+        self.meter.on_input(&input);
         let now = self.now();
         match input {
             Input::Event(event) => {
-                self.records.told(&event);
+                self.records.on_event(&event);
                 self.agent.handle(event, now);
             }
             Input::RunnerSaid(said) => self.records.runner_said(&said),
@@ -159,8 +159,8 @@ impl EventLoop {
     }
 
     fn handle_output(&mut self, output: Output) {
-        self.publisher.boot.says(&output);
-        self.meter.says(&output, || self.agent.status());
+        self.publisher.boot.on_output(&output);
+        self.meter.on_output(&output, || self.agent.status());
         match output {
             Output::Effect { id, effect } => {
                 if let HostEffect::Cloud(CloudCall::RecordReason(why)) = effect {

@@ -74,8 +74,8 @@ impl LifeSign {
         Self { shared, rules }
     }
 
-    /// Gives a sign that holds from now on, or from the end of a hold that lasts for so long still. Never waits.
-    pub(crate) fn give(&self, hold: Duration) {
+    /// Renews the sign: it holds from now on, or from the end of a hold that lasts for so long still. Never waits.
+    pub(crate) fn renew(&self, hold: Duration) {
         if let (Some(shared), Some(up)) = (&self.shared, uptime()) {
             locked(&shared.sign).at = up + hold;
             shared.changed.notify_one();
@@ -177,12 +177,12 @@ mod tests {
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
         let seconds = || uptime().unwrap().as_secs();
         let up = seconds();
-        sign.give(Duration::ZERO);
+        sign.renew(Duration::ZERO);
         let first = given(folder.path(), &begun).await;
         let at: u64 = first.split_whitespace().next().unwrap().parse().unwrap();
         assert!((up..=seconds()).contains(&at), "{first:?} at {up}");
         assert!(first.ends_with(" stop\n"), "{first:?}");
-        sign.give(Duration::from_secs(3600));
+        sign.renew(Duration::from_secs(3600));
         let held = given(folder.path(), &first).await;
         let until: u64 = held.split_whitespace().next().unwrap().parse().unwrap();
         assert!((up + 3600..=seconds() + 3600).contains(&until), "{held:?} at {up}");
@@ -208,7 +208,7 @@ mod tests {
         assert!(text().ends_with(" stop\n"), "{:?}", text());
         sign.runner_is_told(Told::Maybe).await;
         assert!(text().ends_with(" keep\n"), "before the signal is sent: {:?}", text());
-        sign.give(Duration::from_secs(60));
+        sign.renew(Duration::from_secs(60));
         let held = given(folder.path(), &text()).await;
         assert!(held.ends_with(" keep\n"), "{held:?}");
         // The next agent finds that runner.

@@ -59,7 +59,7 @@ impl Shown {
     /// Begins to show, as the settings and OpenTelemetry's variables in the environment say.
     ///
     /// What cannot work is an error in the log, and the agent goes on without: no job depends on it.
-    pub(crate) async fn begin(
+    pub(crate) async fn start(
         settings: &AgentSettings,
         (instance, group, machine): (&str, Option<&str>, &Machine),
         clock: Clock,
@@ -125,7 +125,7 @@ impl Meter {
     }
 
     /// What the agent is told may be a call that failed.
-    pub(crate) fn told(&self, input: &Input) {
+    pub(crate) fn on_input(&self, input: &Input) {
         let (source, reason) = match input {
             Input::Result(_, HostResult::Platform(Err(error))) => ("platform", platform_reason(error.kind)),
             Input::Result(_, HostResult::Cloud(Err(error))) => ("cloud", cloud_reason(error.kind)),
@@ -145,7 +145,7 @@ impl Meter {
     }
 
     /// What the agent wants may be the end of its jobs.
-    pub(crate) fn says(&self, output: &Output, status: impl FnOnce() -> Status) {
+    pub(crate) fn on_output(&self, output: &Output, status: impl FnOnce() -> Status) {
         match output {
             // They are noted when they are about to be failed, and never otherwise.
             Output::Effect { effect: HostEffect::NoteJobs, .. } => self.count(|meter, _| meter.cuts(&status())),

@@ -32,7 +32,7 @@ pub(crate) fn among(tags: &Tags) -> Option<String> {
 
 impl Orders {
     /// For this instance, on which this is written now. What the `first` of its agents finds was there from the beginning.
-    pub(crate) fn begin(state_dir: &Path, instance: &str, first: bool, written: Option<&str>) -> Self {
+    pub(crate) fn open(state_dir: &Path, instance: &str, first: bool, written: Option<&str>) -> Self {
         let path = state_dir.join("born-with-order");
         let born_with = if first { written.map(str::to_owned) } else { fs::read_to_string(&path).ok() };
         if let (true, Some(text)) = (first, written)
@@ -87,28 +87,28 @@ mod tests {
     #[test]
     fn an_order_from_birth_is_none_also_for_the_next_agent_until_it_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let begin = |first| Orders::begin(folder.path(), "i-1", first, Some("drain"));
-        assert_eq!(begin(true).read(Some("drain")), None);
-        let mut next = begin(false);
+        let open = |first| Orders::open(folder.path(), "i-1", first, Some("drain"));
+        assert_eq!(open(true).read(Some("drain")), None);
+        let mut next = open(false);
         assert_eq!((next.read(Some("drain")), next.read(Some("drain for i-1"))), (None, DRAIN));
-        let mut next = begin(false);
+        let mut next = open(false);
         assert_eq!(next.read(Some("drain")), DRAIN, "it was written anew");
         // Removed while there was no agent.
-        begin(true);
-        assert_eq!(Orders::begin(folder.path(), "i-1", false, None).read(Some("drain")), DRAIN);
+        open(true);
+        assert_eq!(Orders::open(folder.path(), "i-1", false, None).read(Some("drain")), DRAIN);
         // The disk came from an image of an instance that inherited one.
-        begin(true);
-        let mut other = Orders::begin(folder.path(), "i-2", true, None);
+        open(true);
+        let mut other = Orders::open(folder.path(), "i-2", true, None);
         assert_eq!(other.read(Some("drain")), DRAIN);
-        assert_eq!(Orders::begin(folder.path(), "i-2", false, Some("drain")).read(Some("drain")), DRAIN);
+        assert_eq!(Orders::open(folder.path(), "i-2", false, Some("drain")).read(Some("drain")), DRAIN);
     }
 
     #[test]
     fn an_order_that_names_this_instance_is_followed_whenever_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let mut orders = Orders::begin(folder.path(), "i-1", true, Some("drain for i-1"));
+        let mut orders = Orders::open(folder.path(), "i-1", true, Some("drain for i-1"));
         assert_eq!((orders.read(Some("drain for i-1")), orders.read(None)), (DRAIN, None));
-        let mut orders = Orders::begin(folder.path(), "i-1", true, None);
+        let mut orders = Orders::open(folder.path(), "i-1", true, None);
         assert_eq!((orders.read(Some("drain for i-2")), orders.read(Some("soon"))), (None, None));
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct Records {
 
 impl Records {
     /// Begins, with what the journal said and whether a runner was found alive.
-    pub(crate) fn begin(
+    pub(crate) fn start(
         life: Life,
         (entry, runner_alive): (JournalEntry, bool),
         host: Arc<dyn Host>,
@@ -56,7 +56,7 @@ impl Records {
         archives: Vec<Box<dyn Archive>>,
     ) -> Self {
         Self {
-            chronicle: Chronicle::begin(life, entry, runner_alive, now(clock)),
+            chronicle: Chronicle::new(life, entry, runner_alive, now(clock)),
             host,
             clock,
             versions: versions(Path::new(IMAGE)),
@@ -66,8 +66,8 @@ impl Records {
     }
 
     /// The agent is about to be told this.
-    pub(crate) fn told(&mut self, event: &Event) {
-        self.chronicle.told(event, now(self.clock));
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        self.chronicle.on_event(event, now(self.clock));
     }
 
     /// The last words of a runner whose exit will be told next.

@@ -99,7 +99,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     if let Some(why) = &settings.unusable {
         tracing::error!("without this instance's tags, the settings cannot work:\n{why}");
     }
-    let mut boot = Boot::begin();
+    let mut boot = Boot::start();
     let earlier = tokio::spawn(boot::earlier());
     // Without it the instance leaves at the boot deadline, as one whose disk takes nothing.
     let _ = fs::DirBuilder::new().recursive(true).mode(0o755).create(&settings.state_dir);
@@ -198,7 +198,7 @@ pub(crate) async fn run_on(
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
 
-    let shown = Shown::begin(&settings, (&instance, group.as_deref(), &machine), clock).await;
+    let shown = Shown::start(&settings, (&instance, group.as_deref(), &machine), clock).await;
     // Where settings cannot work, whether there is an engine was not said.
     let watched = settings.docker.enabled && (settings.unusable.is_none() || settings.docker.socket.exists());
     let engine = watched.then(|| Arc::new(Engine::new(&settings.docker.socket)));
@@ -249,7 +249,7 @@ pub(crate) async fn run_on(
             "agent.protection = \"while-busy\" is taken for \"always\": this cloud holds no ending off for as long as a job may take"
         );
     }
-    let mut agent = Agent::begin(
+    let mut agent = Agent::new(
         settings.policy.clone(),
         rules,
         host.capabilities(),
@@ -271,7 +271,7 @@ pub(crate) async fn run_on(
         );
     }
     let every = &settings.imds;
-    let orders = Orders::begin(&settings.state_dir, &instance, first, written.as_deref());
+    let orders = Orders::open(&settings.state_dir, &instance, first, written.as_deref());
     tokio::spawn(notices::pass_on(
         notices.watch(NoticeIntervals {
             interruption: every.spot,
@@ -288,7 +288,7 @@ pub(crate) async fn run_on(
     sampler::spawn(&platform, engine, &inputs, interval);
     let (hold, platform) = (host.capabilities().hold, settings.platform.platform().into());
     let life = Life { instance: instance.clone(), machine, platform, rules, hold, first };
-    let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
+    let records = Records::start(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 

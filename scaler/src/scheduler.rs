@@ -196,7 +196,7 @@ impl Scheduler {
         if !self.busy.is_empty() {
             tracing::debug!(pools = self.busy.len(), "these pools still tick and sit this one out");
         }
-        self.begin(Pool::is_due);
+        self.start_ticks(Pool::is_due);
     }
 
     /// When the next of the idle pools may tick for a hint.
@@ -217,11 +217,11 @@ impl Scheduler {
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name)).filter(ready);
         let ready: BTreeSet<String> = hinted.map(|pool| pool.settings.name.clone()).collect();
         self.hinted.retain(|name| !ready.contains(name));
-        self.begin(|pool| ready.contains(&pool.settings.name));
+        self.start_ticks(|pool| ready.contains(&pool.settings.name));
     }
 
     /// Begins a tick of each of these pools that is free.
-    fn begin(&mut self, chosen: impl Fn(&Pool) -> bool) {
+    fn start_ticks(&mut self, chosen: impl Fn(&Pool) -> bool) {
         let (due, idle): (Vec<Pool>, Vec<Pool>) =
             std::mem::take(&mut self.idle).into_iter().partition(|pool| chosen(pool));
         self.idle = idle;

@@ -194,7 +194,7 @@ impl Shell {
         let (inputs, incoming) = mpsc::channel(64);
         let (written, processes) = (written.map(str::to_owned), folder.path().join("processes"));
         fs::create_dir_all(&processes).unwrap();
-        let task = tokio::spawn(run_on(settings, cloud, written, Boot::begin(), processes, inputs.clone(), incoming));
+        let task = tokio::spawn(run_on(settings, cloud, written, Boot::start(), processes, inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
     }
 

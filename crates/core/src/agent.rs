@@ -102,7 +102,7 @@ pub struct Agent {
 impl Agent {
     /// An agent that begins: on a fresh instance, or after a restart with what the journal said and whether a runner was found alive.
     /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `salt` what sets this instance apart from others.
-    pub fn begin(
+    pub fn new(
         policy: AgentPolicy,
         rules: DrainRules,
         cloud: Capabilities,
@@ -156,7 +156,7 @@ impl Agent {
                 // The order outlives a crash from the moment at which it is acknowledged.
                 let save = RequestId(u64::MAX - u64::from(id.0));
                 self.unsaved.insert(save, id);
-                self.begin_request(Action { id: save, request: Request::Save(self.lifecycle.saved()) }, now);
+                self.start_request(Action { id: save, request: Request::Save(self.lifecycle.saved()) }, now);
             }
             Order::Undrain if !self.lifecycle.can_undrain() => {
                 let status = self.lifecycle.status();
@@ -270,8 +270,8 @@ impl Agent {
         self.outputs.push_back(Output::Reply { id, answer });
     }
 
-    fn begin_request(&mut self, action: Action, now: Tick) {
-        self.operations.begin(action, self.view(), now);
+    fn start_request(&mut self, action: Action, now: Tick) {
+        self.operations.start(action, self.view(), now);
     }
 
     /// What the operations need of the lifecycle.
@@ -291,7 +291,7 @@ impl Agent {
             self.outputs.push_back(Output::Corrected(correction));
         }
         while let Some(action) = self.lifecycle.poll_action() {
-            self.begin_request(action, now);
+            self.start_request(action, now);
         }
         while let Some((id, effect)) = self.operations.poll_effect() {
             self.outputs.push_back(Output::Effect { id, effect });

@@ -101,7 +101,7 @@ pub struct Chronicle {
 
 impl Chronicle {
     /// Begins, with what the journal said and whether a runner was found alive.
-    pub fn begin(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
+    pub fn new(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
         let mut chronicle = Self {
             hook: Hook::new(life.hold),
             life,

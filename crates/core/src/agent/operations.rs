@@ -137,7 +137,7 @@ impl Operations {
     }
 
     /// Begins an operation, or has it wait for its turn.
-    pub(super) fn begin(&mut self, action: Action, view: LifecycleView, now: Tick) {
+    pub(super) fn start(&mut self, action: Action, view: LifecycleView, now: Tick) {
         if action.request == Request::Deregister {
             // The instance goes now, and its runner with it: what is still being told to that one is no matter any more.
             let told = |request| matches!(request, Request::Drain | Request::Undrain);
@@ -173,7 +173,7 @@ impl Operations {
                 if touches_runner(action.request)
                     && let Some(waiting) = self.waiting.pop_front()
                 {
-                    self.begin(waiting, view, now);
+                    self.start(waiting, view, now);
                 }
                 Some((action, outcome))
             }

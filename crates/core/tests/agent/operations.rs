@@ -69,7 +69,7 @@ struct Host {
 impl Host {
     fn begin(rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy, rules, CLOUD, entry, alive, Salt::NONE, now);
+        let agent = Agent::new(policy, rules, CLOUD, entry, alive, Salt::NONE, now);
         let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
         host.collect();
         let protect = HostEffect::Cloud(CloudCall::Protect(true));

@@ -144,7 +144,7 @@ impl World {
         salt: Salt,
     ) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, salt, now);
+        let agent = Agent::new(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, salt, now);
         let mut world = Self {
             kind,
             capabilities,
@@ -313,7 +313,7 @@ impl World {
         (self.opened, self.checked, self.program, self.roomy) = (false, false, false, false);
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
-            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);
+            Agent::new(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);
         self.began = self.now;
         self.target_news = match self.place {
             Place::Warming | Place::Warmed => Some(TargetState::Warmed),

@@ -100,7 +100,7 @@ impl World<'_> {
         let super::Driver::Ours(scaler) = &self.driver else { return };
         let salt = Salt::of(&format!("i-{id:017x}"));
         let policy = scaler.settings.agent.clone();
-        let agent = Agent::begin(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, salt, self.now);
+        let agent = Agent::new(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, salt, self.now);
         self.instances[id as usize].agent = Some(Box::new(agent));
         if let Some(at) = self.instances[id as usize].spot {
             self.tell(id, Event::Ending { by: Ending::Interruption, at: Some(at) });

@@ -13,7 +13,7 @@ use crate::{
 
 impl Chronicle {
     /// The agent is about to be told this.
-    pub fn told(&mut self, event: &Event, now: Moment) {
+    pub fn on_event(&mut self, event: &Event, now: Moment) {
         match event {
             Event::Ending { by, at } => self.announced(*by, at.map(|at| text(now.unix_ms_of(at))), now),
             Event::Rebalance => {

@@ -83,8 +83,8 @@ impl Story {
         };
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
         Self {
-            agent: Agent::begin(policy, rules, CLOUD, entry, runner.is_some(), Salt::NONE, now),
-            chronicle: Chronicle::begin(life, entry, runner.is_some(), at),
+            agent: Agent::new(policy, rules, CLOUD, entry, runner.is_some(), Salt::NONE, now),
+            chronicle: Chronicle::new(life, entry, runner.is_some(), at),
             now,
             runner,
             activity: Activity::Quiet,
@@ -222,7 +222,7 @@ impl Story {
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.chronicle.told(&event, self.moment());
+        self.chronicle.on_event(&event, self.moment());
         self.agent.handle(event, self.now);
     }
 
