@@ -1,4 +1,4 @@
-# The six alarms as alert rules of Azure Monitor, of the records in the function's log and in the instances' (monitoring/azure, docs/metrics.md).
+# The six alarms as alert rules of Azure Monitor, of the records in the function's log and of the instances' (monitoring/azure, docs/metrics.md).
 
 locals {
   # Where each kind of records is; none: no rule.
@@ -8,6 +8,7 @@ locals {
       pool  = local.scale_set_id
       group = local.resource_group
       app   = "${var.name}-scaler"
+      table = local.records_table
     })) : alert.name => alert if local.alert_scopes[alert.source] != ""
   }
 }
@@ -25,7 +26,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "pool" {
   evaluation_frequency    = "PT5M"
   window_duration         = "PT${each.value.minutes}M"
   auto_mitigation_enabled = true
-  # Azure knows no table before the first record is in it.
+  # Azure knows neither traces nor a new table before the first record is in it.
   skip_query_validation = true
   tags                  = var.tags
 

@@ -9,7 +9,7 @@ locals {
   in_clear = "(?:^|[\\s{,.])\"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)\"?\\s*=\\s*[\"']|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}|-----BEGIN [A-Z ]*PRIVATE KEY"
 
   custom_data = "#cloud-config\n${jsonencode({
-    write_files = [{ path = "/etc/lightsout/agent.d/50-module.toml", permissions = "0600", content = var.agent_settings }]
+    write_files = concat([{ path = "/etc/lightsout/agent.d/50-module.toml", permissions = "0600", content = var.agent_settings }], local.records_files)
   })}\n"
 }
 
@@ -81,5 +81,5 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "pool" {
   }
 
   # An instance can end itself from its first moment on, and until the last is gone.
-  depends_on = [azurerm_role_assignment.agent, azurerm_role_assignment.agent_secrets]
+  depends_on = [azurerm_role_assignment.agent, azurerm_role_assignment.agent_secrets, azurerm_role_assignment.agent_records]
 }

@@ -167,7 +167,7 @@ variable "application_insights_id" {
 variable "agents_workspace_id" {
   type        = string
   default     = ""
-  description = "The Log Analytics workspace that has the instances' journals in its table Syslog, by its id: two alert rules look there at what instances leave for. What brings them there is yours: the Azure Monitor Agent in the image, and a data collection rule for the facility daemon. None: no such rule."
+  description = "The Log Analytics workspace that gets the instances' records, by its id, in `location`: a table of its own is made there, and what leads into it, and two alert rules look at what instances leave for. None: the records end with the machine's journal."
   validation {
     condition     = var.agents_workspace_id == "" || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.OperationalInsights/workspaces/[^/]+$", var.agents_workspace_id))
     error_message = "agents_workspace_id: the id of a Log Analytics workspace, as azurerm_log_analytics_workspace has it."

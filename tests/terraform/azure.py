@@ -24,8 +24,10 @@ VARIABLES = {
     "admin_public_key": "ssh-ed25519 AAAA operator",
     "application_insights_connection_string": "InstrumentationKey=6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/",
     "application_insights_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.Insights/components/ci",
-    "agents_workspace_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/ci",
 }
+WORKSPACE = f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/ci"
+RULE = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/ci-stackguardian-records"
+TABLE = "Lightsout_ci_stackguardian_CL"
 EXISTING = f"{SUBSCRIPTION}/resourceGroups/old/providers/Microsoft.Compute/virtualMachineScaleSets/runners"
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
@@ -86,10 +88,6 @@ CHANGES = [
     ("scaler.tf", '    AzureWebJobsStorage              = ""\n', "", "the host does not reach its storage"),
     ("scaler.tf", '"UserAssignedIdentity"\n', '"StorageAccountConnectionString"\n  storage_access_key = azurerm_storage_account.scaler.primary_access_key\n', "its package is reached with a key"),
     ("scaler.tf", 'var.webhooks ? "false" : "true"', '"false"', "anybody may call it"),
-    ("alerts.tf", "threshold               = 0", "threshold               = 1", "rings for nothing bad"),
-    ("alerts.tf", "agents = var.agents_workspace_id", "agents = var.application_insights_id", "it looks where its records are not"),
-    ("alerts.tf", 'if local.alert_scopes[alert.source] != ""', 'if alert.source == "scaler"', "not each of the six alarms"),
-    ("alerts.tf", '"PT${each.value.minutes}M"', '"PT5M"', "another span"),
     ("roles.tf", '"Storage Blob Data Owner"', '"Owner"', "a role that is not its own"),
     ("roles.tf", "scaler.principal_id", "scaler.object_id", "Unsupported attribute"),
     ("main.tf", 'upgrade_mode                = "Manual"', 'upgrade_mode                = "Rolling"', "an upgrade gives members another disk"),
@@ -97,8 +95,8 @@ CHANGES = [
     ("main.tf", 'timeout = "PT15M"', 'timeout = "PT5M"', "less time than Azure gives"),
     ("main.tf", "  os_disk {", "  automatic_instance_repair {\n    enabled = true\n  }\n  os_disk {", "repairs end instances under their jobs"),
     ("main.tf", "ignore_changes = [instances, ", "ignore_changes = [", "an apply takes the capacity away"),
-    ("main.tf", "  depends_on = [azurerm_role_assignment.agent, azurerm_role_assignment.agent_secrets]\n", "", "before it may end itself"),
-    ("main.tf", "write_files = [", 'runcmd = ["true"], write_files = [', "more than write files"),
+    ("main.tf", "  depends_on = [azurerm_role_assignment.agent, azurerm_role_assignment.agent_secrets, azurerm_role_assignment.agent_records]\n", "", "before it may end itself"),
+    ("main.tf", "write_files = concat(", 'runcmd = ["true"], write_files = concat(', "more than write files"),
     ("main.tf", '"ImageDefault"', '"AutomaticByPlatform"', "patches start it anew"),
     ("roles.tf", '"Microsoft.Compute/locations/operations/read",', '"Microsoft.Compute/virtualMachines/delete",', "the scaler may"),
     ("roles.tf", '"Microsoft.Compute/virtualMachines/delete",\n', '"Microsoft.Compute/*",\n', "the agent may"),
@@ -111,6 +109,17 @@ CHANGES = [
 
 # The same of other examples.
 OTHERS = [
+    ("records", "alerts.tf", "threshold               = 0", "threshold               = 1", "rings for nothing bad"),
+    ("records", "alerts.tf", "agents = var.agents_workspace_id", "agents = var.application_insights_id", "it looks where its records are not"),
+    ("records", "alerts.tf", 'if local.alert_scopes[alert.source] != ""', 'if alert.source == "scaler"', "not each of the six alarms"),
+    ("records", "alerts.tf", '"PT${each.value.minutes}M"', '"PT5M"', "another span"),
+    ("records", "alerts.tf", "table = local.records_table", 'table = "Syslog"', "it asks something else"),
+    ("records", "records.tf", 'Record = "dynamic"', 'Record = "string"', "other columns than the agent writes"),
+    ("records", "records.tf", 'output_stream = "Custom-${local.records_table}"', 'output_stream = "Microsoft-Syslog"', "lead into its table"),
+    ("records", "records.tf", '"Monitoring Metrics Publisher"', '"Monitoring Contributor"', "a role that is not its own"),
+    ("records", "records.tf", "= local.records_rule_id", "= var.resource_group_id", "on something else than it needs"),
+    ("records", "records.tf", "agent.principal_id", "scaler.principal_id", "given to somebody else"),
+    ("records", "main.tf", ", azurerm_role_assignment.agent_records]", "]", "before it may write its records"),
     ("existing-scale-set", "main.tf", 'var.existing_scale_set_id == "" ? 1 : 0', "1", "it makes a scale set beside the one that is there"),
     ("existing-scale-set", "main.tf", "/resourceGroups/[^/]+\", local.scale_set_id)", "/resourceGroups/[^/]+\", var.resource_group_id)", "on something else than it needs"),
     ("existing-scale-set", "roles.tf", 'true : used.scope != ""', "true : true", "a role that is not its own"),
@@ -121,8 +130,8 @@ OTHERS = [
 ]
 
 
-def terraform(folder, *arguments):
-    more = {"existing_scale_set_id": EXISTING, "network_resource_group": "network"}
+def terraform(folder, *arguments, workspace=""):
+    more = {"existing_scale_set_id": EXISTING, "network_resource_group": "network", "agents_workspace_id": workspace}
     environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in {**VARIABLES, **more}.items()}}
     done = subprocess.run(["terraform", f"-chdir={folder}", *arguments], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, " ".join((done.stdout + done.stderr).replace("│", " ").split())
@@ -130,20 +139,41 @@ def terraform(folder, *arguments):
 
 def look(work, module, name):
     """What Terraform refuses, or what does not hold of an example's plan; and the plan, where there is one."""
-    example = module / "examples" / name
-    code, _, said = terraform(example, "plan", "-no-color", "-input=false", f"-out={work}/azure.plan")
+    folder, check, workspace = EXAMPLES[name]
+    example = module / "examples" / folder
+    code, _, said = terraform(example, "plan", "-no-color", "-input=false", f"-out={work}/azure.plan", workspace=workspace)
     if code != 0:
         return None, [said]
     plan = Plan(json.loads(terraform(example, "show", "-json", f"{work}/azure.plan")[1]))
     scale_sets(plan)
     storage(plan)
-    EXAMPLES[name](plan)
+    check(plan)
     return plan, plan.wrong
 
 
 def stackguardian(plan):
     roles(plan, RIGHTS)
     function(plan, "acmecistackguardian")
+    plan.must(not plan.of("azurerm_monitor_data_collection_rule"), "records", "they go to a workspace that nobody named")
+
+
+def records(plan):
+    """The same with a workspace: agents hand their records in to a table of it, and nobody else does. Where, is known once it is made."""
+    roles(plan, {**RIGHTS, "agent_records[0]": (RULE, "Monitoring Metrics Publisher")})
+    columns = {"TimeGenerated": "datetime", "Instance": "string", "Record": "dynamic"}
+    [(_, table)] = plan.of("azurerm_log_analytics_workspace_table_custom_log")
+    [(address, rule)] = plan.of("azurerm_monitor_data_collection_rule")
+    [declared] = rule["stream_declaration"]
+    for found in (table["column"], declared["column"]):
+        plan.must({column["name"]: column["type"] for column in found} == columns, address, "other columns than the agent writes")
+    [flow] = rule["data_flow"]
+    [workspace] = rule["destinations"][0]["log_analytics"]
+    leads = (table["name"], table["workspace_id"], workspace["workspace_resource_id"], flow["destinations"])
+    plan.must(leads == (TABLE, WORKSPACE, WORKSPACE, [workspace["name"]]), address, "it leads elsewhere")
+    streams = {declared["stream_name"], *flow["streams"], flow["output_stream"]}
+    plan.must(streams == {f"Custom-{TABLE}"}, address, "its stream does not lead into its table")
+    for found in plan.said(SCALE_SET):
+        plan.must("azurerm_role_assignment.agent_records" in found.get("depends_on", []), found["address"], "an instance is there before it may write its records")
     alerts(plan)
 
 
@@ -176,7 +206,13 @@ def nat(plan):
     plan.must("azurerm_subnet.ci.id" in handed, "examples/nat", "machines and scaler get another subnet")
 
 
-EXAMPLES = {"stackguardian": stackguardian, "existing-scale-set": existing, "nat": nat}
+# By name: the folder, what must hold, and the workspace that gets records.
+EXAMPLES = {
+    "stackguardian": ("stackguardian", stackguardian, ""),
+    "existing-scale-set": ("existing-scale-set", existing, ""),
+    "nat": ("nat", nat, ""),
+    "records": ("stackguardian", records, WORKSPACE),
+}
 
 
 def scale_sets(plan):
@@ -191,6 +227,9 @@ def scale_sets(plan):
         plan.must(spot or notice, address, "who is deleted has less time than Azure gives")
         [profile] = found["os_profile"]
         plan.must(profile["linux_configuration"][0]["patch_mode"] == "ImageDefault", address, "patches start it anew when they like")
+        if "custom_data" not in profile and plan.of("azurerm_monitor_data_collection_endpoint"):
+            # It names the endpoint, which is known once it is made (terraform/azure/tests/records.tftest.hcl).
+            continue
         user_data = json.loads(base64.b64decode(profile["custom_data"]).decode().removeprefix("#cloud-config\n"))
         plan.must(set(user_data) == {"write_files"}, address, "its custom data do more than write files")
         for file in user_data["write_files"]:
@@ -251,10 +290,10 @@ def alerts(plan):
     for name, (address, values) in found.items():
         wanted = table.get(name)
         [criteria] = values["criteria"]
-        where = VARIABLES["application_insights_id" if wanted["source"] == "scaler" else "agents_workspace_id"]
+        where = VARIABLES["application_insights_id"] if wanted["source"] == "scaler" else WORKSPACE
         plan.must(values["scopes"] == [where], address, "it looks where its records are not")
         rings = (criteria["operator"], criteria["threshold"], criteria["time_aggregation_method"])
-        plan.must(criteria["query"] == wanted["query"] and rings == ("GreaterThan", 0, "Count"), address, "it asks something else, or rings for nothing bad")
+        plan.must(criteria["query"] == wanted["query"].replace("${table}", TABLE) and rings == ("GreaterThan", 0, "Count"), address, "it asks something else, or rings for nothing bad")
         plan.must(values["window_duration"] == f"PT{wanted['minutes']}M" and values["severity"] == wanted["severity"], address, "another span, or another severity")
         plan.must(values["enabled"] is not False and "${" not in values["description"], address, "it is off, or says names that nobody has")
 
@@ -280,13 +319,13 @@ def main(work):
     folder.mkdir(parents=True, exist_ok=True)
     wrong = kept(module) + documented()
     plan = None
-    for name in EXAMPLES:
+    for name, (example, _, workspace) in EXAMPLES.items():
         for command in ("init", "validate"):
-            code, _, said = terraform(module / "examples" / name, command, "-no-color", *(["-input=false"] if command == "init" else []))
+            code, _, said = terraform(module / "examples" / example, command, "-no-color", *(["-input=false"] if command == "init" else []))
             assert code == 0, f"{name}: {said}"
         plan, found = look(work, module, name)
         wrong += [f"{name}: {line}" for line in found]
-        if plan:
+        if plan and not workspace:
             settings(plan, folder / name)
     for line in wrong:
         print(f"WRONG: {line}")

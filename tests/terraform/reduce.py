@@ -28,7 +28,8 @@ USED = {
     ),
     "azurerm": (
         """
-            function_app_flex_consumption monitor_scheduled_query_rules_alert_v2 nat_gateway nat_gateway_public_ip_association
+            function_app_flex_consumption log_analytics_workspace_table_custom_log monitor_data_collection_endpoint monitor_data_collection_rule
+            monitor_scheduled_query_rules_alert_v2 nat_gateway nat_gateway_public_ip_association
             orchestrated_virtual_machine_scale_set public_ip role_assignment role_definition service_plan storage_account storage_container subnet
             subnet_nat_gateway_association user_assigned_identity virtual_network
         """,

@@ -57,7 +57,7 @@ variable "application_insights_id" {
 variable "agents_workspace_id" {
   type        = string
   default     = ""
-  description = "Where the instances' journals are, for the alert rules about them."
+  description = "Where the instances' records go, and two alert rules look."
 }
 
 module "ci" {

@@ -1,4 +1,4 @@
-//! Alert rules of Azure Monitor: what each asks of the records, which the function app of Azure has in Application Insights and machines in Syslog.
+//! Alert rules of Azure Monitor: what each asks of the records, which the function app of Azure has in Application Insights, and machines hand in to a table.
 
 use lightsout_core::metrics::Program;
 use serde_json::json;
@@ -8,9 +8,8 @@ use super::alarms::{ALARMS, Alarm};
 /// The scaler's records, of the pool that the function has: the host keeps each line that the handler writes as a trace.
 const DECISIONS: &str = "traces\n| where message startswith \"{\"\n| extend r = parse_json(message)\n| where r.kind == \"decision\"\n| extend pool = tostring(r.pool)\n| ";
 
-/// The agents' records, behind the word that marks them in their log.
-const DEPARTURES: &str = "Syslog\n| where SyslogMessage has \"LIGHTSOUT_RECORD\"\n| extend r = parse_json(extract(@\"LIGHTSOUT_RECORD (\\{.*\\})\", 1, SyslogMessage))\n\
-                          | where r.kind == \"departure\"\n| ";
+/// The agents' records, in the table to which `records.log_analytics` leads.
+const DEPARTURES: &str = "${table}\n| extend r = Record\n| where r.kind == \"departure\"\n| ";
 
 /// Whether jobs may have what they need: neither the pool's maximum nor raises that were in vain stand against that.
 const UNLIMITED: &str = "toint(r.why.need) <= toint(r.why.max) and coalesce(toint(r.why.outlook.unmet), 0) == 0";
