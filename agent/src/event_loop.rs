@@ -75,7 +75,7 @@ impl EventLoop {
             if !served_once && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
                 served_once = true;
                 self.meter.booted(self.publisher.boot.parts());
-                memory::give_back_text();
+                memory::give_back_files();
             }
             if self.agent.phase() == Phase::Gone {
                 return;
