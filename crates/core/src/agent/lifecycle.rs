@@ -341,7 +341,13 @@ impl Lifecycle {
 
     /// Repeats the present question after its next pause.
     fn again(&mut self, now: Tick) {
-        self.main_line.pause = Some(now + self.main_line.backoff.pause(self.salt));
+        self.again_by(None, now);
+    }
+
+    /// The same, but not later than at this time.
+    fn again_by(&mut self, latest: Option<Tick>, now: Tick) {
+        let next = now + self.main_line.backoff.pause(self.salt);
+        self.main_line.pause = Some(latest.map_or(next, |latest| next.min(latest)));
     }
 
     fn ask(&mut self, request: Request) -> RequestId {

@@ -284,6 +284,23 @@ fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_
 }
 
 #[test]
+fn an_agent_that_comes_back_while_it_leaves_waits_no_longer_than_a_description_may_be_stale() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    let came_back = rig.now;
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    while rig.open() != [Request::End(Rung::Shrink)] {
+        if rig.open() == [Request::Describe] {
+            rig.answer(Request::Describe, IN_SERVICE);
+            assert!(!rig.open().is_empty() || rig.lifecycle.status().note.is_some(), "it says what it waits for");
+        }
+        rig.pass(secs(1));
+        assert!(rig.now.since(came_back) <= secs(32), "each look comes later than the one before");
+    }
+}
+
+#[test]
 fn whatever_is_answered_retiring_slows_down() {
     let why = || String::from("as it is");
     let places = [

@@ -77,7 +77,7 @@ impl Lifecycle {
             return;
         }
         // What was asked for a moment ago may be applied and not show yet: it is not asked for again.
-        let fresh = retiring.asked.is_some_and(|at| now.since(at) < STALE);
+        let shows_at = retiring.asked.map(|at| at + STALE).filter(|at| now < *at);
         match outcome {
             Outcome::Member(Membership::Terminating { waiting: true }) => {
                 self.retire_by(Retiring { step: RetireStep::CompleteHook, ..retiring });
@@ -89,7 +89,12 @@ impl Lifecycle {
             Outcome::Member(Membership::Outside) if retiring.rung >= Rung::Terminate && retiring.accepted.is_some() => {
                 self.await_end(retiring, now);
             }
-            Outcome::Member(_) if fresh => self.again(now),
+            Outcome::Member(_) if shows_at.is_some() => {
+                if retiring.accepted.is_none() {
+                    self.note("the end may have been asked for already, and a description that shows it may be late");
+                }
+                self.again_by(shows_at, now);
+            }
             // A group ends none of its warm pool at an instance's wish.
             Outcome::Member(Membership::Pending { waiting: true } | Membership::Warm { waiting: true })
                 if retiring.rung == Rung::Abandon =>
@@ -110,7 +115,11 @@ impl Lifecycle {
             // Without the right to look, act.
             Outcome::Denied(why) if !self.rights_may_come(now) => {
                 self.note(why);
-                if fresh { self.again(now) } else { self.end_anew(retiring, Rung::Shrink, now) }
+                if shows_at.is_some() {
+                    self.again_by(shows_at, now);
+                } else {
+                    self.end_anew(retiring, Rung::Shrink, now);
+                }
             }
             other => {
                 self.note(other.text());
