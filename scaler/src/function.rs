@@ -24,7 +24,6 @@ use serde_json::{Value, json};
 
 pub(crate) use self::open::{Home, Opened, run};
 use crate::{
-    EARLY_LOOKS,
     failure::summarize,
     listener::{Limits, Lines},
     meter::Meter,
@@ -118,8 +117,10 @@ pub(crate) struct Function {
 impl Function {
     /// One that has done nothing yet.
     fn new(mut context: TickContext, settings: ScalerSettings, ticks: Ticks) -> Self {
-        context.carries = ticks == Ticks::UntilDeadline;
-        context.looks_early = ticks == Ticks::One && settings.pools.len() <= EARLY_LOOKS;
+        match ticks {
+            Ticks::UntilDeadline => context.carries = true,
+            Ticks::One => context.only_once(settings.pools.len()),
+        }
         if settings.metrics.emf {
             context.meter = Meter::new(&settings.pools, true);
         }

@@ -72,10 +72,6 @@ fn tokens() -> Tokens {
     Tokens::new(|region, source| async move { lightsout_cloud::resolve(region, &source).await })
 }
 
-/// Up to so many pools, `once` looks at each group a second time, and at its history, before it knows that it has to raise:
-/// a raise needs both, because it remembers nothing, and so they cost no time.
-const EARLY_LOOKS: usize = 16;
-
 /// The command line, for its manual pages and completions.
 pub fn command() -> clap::Command {
     <Args as clap::CommandFactory>::command()
@@ -153,7 +149,9 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         }
         context.dry_run = args.dry_run || args.verb == Verb::Check;
         context.carries = args.verb == Verb::Watch;
-        context.looks_early = args.verb == Verb::Once && settings.pools.len() <= EARLY_LOOKS;
+        if args.verb == Verb::Once {
+            context.only_once(settings.pools.len());
+        }
         let exporting = exporter.zip(context.meter.metered()).map(|(exporter, metered)| exporter.spawn(metered));
         let result = execute(args, settings, Rc::new(context)).await;
         if let Some(exporting) = exporting {

@@ -1,5 +1,6 @@
 //! One pool, and what it remembers from tick to tick and from run to run.
 
+mod afterwards;
 mod health;
 mod launches;
 mod members;
@@ -41,6 +42,10 @@ use self::{
 };
 use crate::{memory::PoolMemory, meter::Meter, regions::Regions, tokens::Tokens};
 
+/// Up to so many pools, the only tick looks at each group a second time, and at its history, before it knows that it has to raise:
+/// a raise needs both, because it remembers nothing, and so they cost no time.
+const EARLY_LOOKS: usize = 16;
+
 /// What a tick needs besides its pool: shared by all.
 pub(crate) struct TickContext {
     pub(crate) driver: Driver,
@@ -55,6 +60,8 @@ pub(crate) struct TickContext {
     pub(crate) carries: bool,
     /// Whether each group is looked at twice while its queue is read, raise or not.
     pub(crate) looks_early: bool,
+    /// Whether a group is looked at once more when it was raised, since no tick follows that would see what became of it.
+    pub(crate) looks_after: bool,
 }
 
 impl TickContext {
@@ -75,7 +82,15 @@ impl TickContext {
             dry_run: false,
             carries: false,
             looks_early: false,
+            looks_after: false,
         }
+    }
+
+    /// For the only tick of so many pools: what the next one would see is looked at in this one.
+    pub(crate) fn only_once(&mut self, pools: usize) {
+        self.carries = false;
+        self.looks_early = pools <= EARLY_LOOKS;
+        self.looks_after = true;
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct SecondLook {
     /// The group, if it was described again.
     view: Option<Result<View, Trouble>>,
     /// Its history, unless the cloud refuses a raise on a stale reading by itself.
-    history: Option<Result<History, String>>,
+    pub(super) history: Option<Result<History, String>>,
     at: Instant,
 }
 
@@ -58,7 +58,12 @@ pub(super) fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool
 }
 
 /// Looks at the group's history, and at the group again when `describe`.
-async fn second_look(context: &TickContext, settings: &PoolSettings, describe: bool, until: Instant) -> SecondLook {
+pub(super) async fn second_look(
+    context: &TickContext,
+    settings: &PoolSettings,
+    describe: bool,
+    until: Instant,
+) -> SecondLook {
     let looking = async {
         if !describe {
             return None;
@@ -291,7 +296,7 @@ impl Pool {
     }
 
     /// The changes that matter, in this pool's time.
-    fn times(&self, changes: &[CapacityChange]) -> Vec<Change> {
+    pub(super) fn times(&self, changes: &[CapacityChange]) -> Vec<Change> {
         let (now, time) = (Timestamp::now(), self.time(Instant::now()));
         let times = changes.iter().map(|change| {
             let ago = Duration::try_from(now.duration_since(change.at)).unwrap_or_default();

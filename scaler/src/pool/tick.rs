@@ -130,6 +130,9 @@ impl Pool {
             };
             view = Box::pin(raise).await?;
             drop(slot);
+            if context.looks_after && record.result == Outcome::Raised {
+                Box::pin(self.look_after(context, &view, record.to.unwrap_or_default())).await?;
+            }
         }
         self.waited = 0;
         record.launches_suspended = view.group.doubts.iter().any(|doubt| doubt.kind == DoubtKind::LaunchesSuspended);

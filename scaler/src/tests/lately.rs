@@ -1,5 +1,6 @@
 //! A description that lags behind, and what is known besides.
 
+use lightsout_cloud::GroupView;
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind},
     record::Outcome,
@@ -191,10 +192,78 @@ async fn an_early_look_needs_no_other_one_before_the_raise() {
     let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
     groups.change("b", |view| view.desired = 10);
     let mut context = context(&settings, &groups);
-    context.looks_early = true;
+    context.only_once(2);
     let mut scheduler = scheduler(&settings, context, vec![waiting(3), waiting(30)]);
     let results: BTreeMap<_, _> =
         ticked(&mut scheduler).await.into_iter().map(|record| (record.pool, record.result)).collect();
     assert_eq!(results, BTreeMap::from([("a".to_owned(), Outcome::Raised), ("b".to_owned(), Outcome::Held)]));
-    assert_eq!(calls(&groups), ["describe a,b", "describe a", "history a", "raise a 3"], "none where there is no room");
+    assert_eq!(
+        calls(&groups),
+        ["describe a,b", "describe a", "history a", "raise a 3", "describe a"],
+        "none where there is no room, and one after the write"
+    );
+}
+
+/// One tick that nothing follows raises a group to 9, and then somebody else does this to it.
+async fn raised_once(then: impl FnOnce(&mut GroupView) + Send + 'static, groups: &FakeGroups) -> Decision {
+    let settings = settings(&[("a", "")]);
+    let mut context = context(&settings, groups);
+    context.only_once(1);
+    groups.change("a", |view| view.desired = 2);
+    groups.after_raise("a", then);
+    ticked(&mut scheduler(&settings, context, vec![waiting(9)])).await.remove(0)
+}
+
+#[tokio::test]
+async fn once_tells_that_another_writers_lower_number_won() {
+    let groups = FakeGroups::of(&["a"]);
+    let record = raised_once(|view| view.desired = 5, &groups).await;
+    assert_eq!((record.result, record.to, groups.desired("a")), (Outcome::Failed, Some(9), 5));
+    let failure = record.failure().unwrap_or_default();
+    for said in ["raised to 9", "is 5", "lowered it", "run once again"] {
+        assert!(failure.contains(said), "{said}: {record}");
+    }
+    assert_eq!(calls(&groups)[3..], ["raise a 9", "describe a", "history a"]);
+
+    // The history tells it also where the description cannot: its number is the one from before the raise.
+    let groups = FakeGroups::of(&["a"]);
+    groups.remember("a", change(ChangeKind::Set { to: 2 }));
+    let record = raised_once(|view| view.desired = 2, &groups).await;
+    assert!(record.failure().is_some_and(|why| why.contains("somebody set it to 2")), "{record}");
+}
+
+#[tokio::test]
+async fn once_takes_no_departure_and_no_late_description_for_a_number_that_was_lowered() {
+    let groups = FakeGroups::of(&["a"]);
+    let record = raised_once(|view| view.desired = 9, &groups).await;
+    assert_eq!((record.result, calls(&groups).len()), (Outcome::Raised, 5), "what stands needs no history: {record}");
+
+    let groups = FakeGroups::of(&["a"]);
+    let record = raised_once(|view| view.desired = 12, &groups).await;
+    assert_eq!((record.result, record.failure()), (Outcome::Raised, None), "somebody else raised higher");
+
+    let groups = FakeGroups::of(&["a"]);
+    groups.remember("a", change(ChangeKind::Left));
+    let record = raised_once(|view| view.desired = 8, &groups).await;
+    assert_eq!(
+        (record.result, record.failure()),
+        (Outcome::Raised, None),
+        "an instance left, and lowered it by itself"
+    );
+
+    let groups = FakeGroups::of(&["a"]);
+    let record = raised_once(|view| view.desired = 2, &groups).await;
+    assert_eq!((record.result, record.failure()), (Outcome::Raised, None), "as it was before: the description lags");
+
+    let groups = FakeGroups::of(&["a"]);
+    let denied = CloudError::new(CloudErrorKind::Throttled, "too many calls");
+    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Slow(Duration::ZERO));
+    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Slow(Duration::ZERO));
+    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Refused(denied));
+    let record = raised_once(|view| view.desired = 5, &groups).await;
+    assert_eq!(
+        (record.result, record.failure()),
+        (Outcome::Raised, None),
+        "what cannot be seen is no failure of the raise"
+    );
 }

@@ -75,6 +75,7 @@ struct State {
     members: BTreeMap<String, Vec<Member>>,
     listed: BTreeMap<String, Vec<Listed>>,
     after_describe: Option<Change>,
+    after_raise: Option<Change>,
 }
 
 impl fmt::Debug for State {
@@ -117,6 +118,13 @@ impl FakeGroups {
     /// Changes the groups after the next describe was answered.
     pub fn after_describe(&self, change: impl FnOnce(&mut BTreeMap<String, GroupView>) + Send + 'static) {
         self.script.lock().state.after_describe = Some(Box::new(change));
+    }
+
+    /// Changes this group when the next raise has taken effect, as somebody else would who writes right after it.
+    pub fn after_raise(&self, name: &str, change: impl FnOnce(&mut GroupView) + Send + 'static) {
+        let name = name.to_owned();
+        let change: Change = Box::new(move |groups| _ = groups.get_mut(&name).map(change));
+        self.script.lock().state.after_raise = Some(change);
     }
 
     /// Has describes tell the present state of this group from now on, whatever becomes of it, until told otherwise.
@@ -231,6 +239,9 @@ impl Groups for FakeGroups {
                 return Err(CloudError::new(CloudErrorKind::OutOfBounds, "the capacity is outside the group's bounds"));
             }
             group.desired = to;
+            if let Some(change) = state.after_raise.take() {
+                change(&mut state.groups);
+            }
             Ok(())
         }))
     }

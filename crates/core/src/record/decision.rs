@@ -21,7 +21,7 @@ pub enum Outcome {
     Queued,
     /// Somebody else reads the queue, and only one can: this scaler waits to take over, see the reason.
     Standby,
-    /// Something failed, see the error; nothing was changed.
+    /// Something failed, see the error: nothing was changed, or it is not known to stand.
     Failed,
 }
 
