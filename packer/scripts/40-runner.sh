@@ -55,10 +55,11 @@ no_service_of_its_own() {
 }
 
 try() {
-    local check output
+    local check output code=0
     mapfile -t check < <(elements "$LIGHTSOUT_RUNNER_CHECK")
-    output=$(cd / && timeout 60 runuser --user lightsout-runner -- env --ignore-environment HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin "${check[@]}" 2>&1) ||
-        fail "${check[*]}, as lightsout-runner, ended with $?: $output"
+    output=$(cd / && timeout 60 runuser --user lightsout-runner -- env --ignore-environment HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin "${check[@]}" 2>&1) || code=$?
+    ((code != 124)) || fail "${check[*]}, as lightsout-runner, did not end within 60 s; correct runner_check: $output"
+    ((code == 0)) || fail "${check[*]}, as lightsout-runner, ended with $code: $output"
     echo "$output"
     # What says another version is another program than the one that was pinned.
     [[ -z $LIGHTSOUT_RUNNER || ${check[*]: -1} != --version || $output == *"$(version_of "$LIGHTSOUT_RUNNER")"* ]] ||

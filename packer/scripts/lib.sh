@@ -31,7 +31,7 @@ apt_get() {
     log=$(mktemp)
     until LC_ALL=C apt-get --option DPkg::Lock::Timeout="$locks" --option Acquire::Retries=3 --yes --no-install-recommends "$@" 2>&1 | tee "$log"; do
         grep -q '^E: Could not get lock' "$log" || fail "apt-get $*"
-        ((SECONDS < end)) || fail "apt-get $*: the lock was not free within $locks s"
+        ((SECONDS < end)) || fail "apt-get $*: the lock was not free within $locks s; see what holds it: fuser -v /var/lib/dpkg/lock* /var/lib/apt/lists/lock"
         echo "waiting for the lock"
         sleep 2
     done
@@ -41,7 +41,10 @@ apt_get() {
 # At Amazon Linux's release that was asked for, else at the base image's. It waits for its lock by itself, whatever the base image's settings say;
 # somebody must end the wait.
 dnf_at_release() {
-    timeout 3600 dnf --assumeyes --setopt=exit_on_lock=False --setopt=install_weak_deps=False ${LIGHTSOUT_RELEASEVER:+--releasever="$LIGHTSOUT_RELEASEVER"} "$@"
+    local code=0
+    timeout 3600 dnf --assumeyes --setopt=exit_on_lock=False --setopt=install_weak_deps=False ${LIGHTSOUT_RELEASEVER:+--releasever="$LIGHTSOUT_RELEASEVER"} "$@" || code=$?
+    ((code != 124)) || fail "dnf $*: it did not end within an hour; see what holds its lock, and whether its mirrors answer"
+    return "$code"
 }
 
 # Names, or files with a path.

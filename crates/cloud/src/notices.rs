@@ -44,7 +44,7 @@ pub(crate) async fn until_told<T, E: Display, A: Future<Output = Result<T, E>>>(
         }
     };
     tokio::time::timeout(within, asking).await.map_err(|_| {
-        let last = last.as_deref().unwrap_or("no answer at all");
+        let last = last.as_deref().unwrap_or("no answer at all, so see whether the way there is open");
         let why = not_within(format!("{who} did not tell {what}"), within, format_args!("the last that came: {last}"));
         CloudError::new(CloudErrorKind::Unreachable, why)
     })
@@ -111,6 +111,12 @@ mod tests {
             "metadata did not tell who this is within 20ms; the last that came: HTTP 500"
         );
         let silent = until_told::<(), String, _>(who, Duration::from_millis(20), std::future::pending);
-        assert!(silent.await.unwrap_err().message.ends_with("within 20ms; the last that came: no answer at all"));
+        assert!(
+            silent
+                .await
+                .unwrap_err()
+                .message
+                .contains("within 20ms; the last that came: no answer at all, so see whether")
+        );
     }
 }

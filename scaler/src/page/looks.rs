@@ -59,9 +59,11 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
         let listing = regions.region(&location).groups.listing(&groups);
         let listed = match timeout(LOOK_TIMEOUT, listing).await {
             Ok(listed) => listed.map_err(|error| error.to_string()),
-            Err(_) => {
-                Err(not_within("the instances were not listed", LOOK_TIMEOUT, "the page shows those of the last look"))
-            }
+            Err(_) => Err(not_within(
+                "the instances were not listed",
+                LOOK_TIMEOUT,
+                "the page shows those of the last look; see why the cloud is slow",
+            )),
         };
         let now = Timestamp::now();
         kept.take_in(|listings| {

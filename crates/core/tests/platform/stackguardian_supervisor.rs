@@ -71,13 +71,18 @@ impl Folder {
 
     /// Launches what the codec says, in this folder.
     fn launch(&self) -> Child {
+        self.launch_within(Duration::from_secs(20))
+    }
+
+    /// The same, with so much time for the registration.
+    fn launch_within(&self, register_timeout: Duration) -> Child {
         let host = HostContext { runner_dir: self.0.clone(), ..host() };
         let settings = StackGuardianRunnerSettings {
             url: url("http://127.0.0.1:1"),
             organization: "demo-org".to_owned(),
             runner_group: "private".to_owned(),
             program: "sg-runner".to_owned(),
-            register_timeout: Duration::from_secs(20),
+            register_timeout,
             introspection: None,
         };
         let runner = StackGuardianRunner::new(settings, "hush-token".into(), None).expect("settings that can work");
@@ -120,6 +125,17 @@ fn terminate(child: &mut Child) -> ExitStatus {
 
 fn has_bash() -> bool {
     Path::new("/bin/bash").exists()
+}
+
+#[test]
+fn a_registration_that_does_not_end_names_the_setting_that_gives_it_longer() {
+    let folder = Folder::new("hangs", "#!/bin/sh\nexec sleep 600\n");
+    let mut child = folder.launch_within(Duration::from_secs(1));
+    assert!(!child.wait().expect("it ends").success());
+    let told = folder.read("registration");
+    for said in ["did not end within 1 s", "see what it waits for", "register_timeout gives it longer"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ if [ "$mode" = register ]; then
     note_attributes
     case $code in
     0) appears || { last_words; note "failed $program register said that it is done, but no ecs-agent container runs"; exit 1; } ;;
-    124) note "failed $program register did not end within $limit s"; exit 1 ;;
+    124) note "failed $program register did not end within $limit s and was ended: see what it waits for; register_timeout gives it longer"; exit 1 ;;
     127) note "failed $program cannot be found"; exit 1 ;;
     *) note "failed $program register ended with status $code"; exit 1 ;;
     esac
