@@ -234,10 +234,12 @@ pub struct NewJobs {
     pub seconds: f64,
     /// The tags that a runner must have.
     pub tags: Vec<String>,
+    /// What their environment has beside what the platform itself puts there.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Default for NewJobs {
     fn default() -> Self {
-        Self { count: 1, image: None, argv: Vec::new(), seconds: 3.0, tags: Vec::new() }
+        Self { count: 1, image: None, argv: Vec::new(), seconds: 3.0, tags: Vec::new(), variables: BTreeMap::new() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde_json::Value;
+
 use crate::{
     fleet::{JobState, JobView, NewJobs},
     time::Timestamp,
@@ -26,6 +28,8 @@ pub(crate) struct Job {
     /// The command; when empty the job sleeps.
     pub argv: Vec<String>,
     pub seconds: f64,
+    /// What its environment has beside what the platform itself puts there.
+    pub variables: BTreeMap<String, String>,
     pub status: Status,
     pub queued_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -256,6 +260,7 @@ impl Job {
             image: new.image.clone(),
             argv: new.argv.clone(),
             seconds: new.seconds,
+            variables: new.variables.clone(),
             status: Status::Pending,
             queued_at: now,
             started_at: None,
@@ -272,8 +277,9 @@ impl Job {
 
     /// The same once more.
     fn again(&self) -> NewJobs {
-        let Self { tags, image, argv, seconds, .. } = self;
-        NewJobs { count: 1, tags: tags.clone(), image: image.clone(), argv: argv.clone(), seconds: *seconds }
+        let Self { tags, image, argv, seconds, variables, .. } = self;
+        let (tags, image, argv, variables) = (tags.clone(), image.clone(), argv.clone(), variables.clone());
+        NewJobs { count: 1, tags, image, argv, seconds: *seconds, variables }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -330,6 +336,15 @@ impl Status {
 /// Seconds between two stamps, to the millisecond; never negative.
 pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(to.0 - from.0).unwrap_or(0)).as_secs_f64()
+}
+
+/// The value of a variable, from JSON: a text, or what is as good as one.
+pub(crate) fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// The arguments as one line for a POSIX shell.

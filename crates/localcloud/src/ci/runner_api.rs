@@ -159,7 +159,7 @@ fn claimed(api: &RunnerApi<'_>, job: &Job, worker: &Worker) -> Response {
         image: job.image.clone(),
         seconds: job.seconds,
         tags: api.platform.tags_of(job),
-        env: api.platform.environment(job, worker),
+        env: job.variables.clone().into_iter().chain(api.platform.environment(job, worker)).collect(),
     };
     ok(&Claimed { job })
 }

@@ -196,7 +196,7 @@ impl Buildkite {
 
     fn payload(&self, job: &Job, agent: &str, state: &CiState) -> Value {
         let text = |value: &str| value.to_owned();
-        let env: BTreeMap<&str, String> = [
+        let own: BTreeMap<&str, String> = [
             ("CI", text("true")),
             ("BUILDKITE", text("true")),
             ("BUILDKITE_COMMAND", job.script()),
@@ -217,6 +217,9 @@ impl Buildkite {
             ("BUILDKITE_AGENT_META_DATA_QUEUE", text(self.queue_of(job))),
         ]
         .into();
+        // The build's own ones replace none of Buildkite's.
+        let given = job.variables.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let env: BTreeMap<&str, String> = given.chain(own).collect();
         json!({
             "id": job_uuid(job.id),
             "endpoint": format!("{}/v3", state.url),

@@ -1,12 +1,14 @@
 //! Builds in the REST API, of the one pipeline that there is: what was queued together, and what people do with it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Buildkite, JOB, job_uuid, number, refuse, rest::uuid};
 use crate::{
     ci::{
         contract::{CiState, Platform},
-        jobs::{Cause, Job, JobOutcome, Status},
+        jobs::{Cause, Job, JobOutcome, Status, plain},
         page,
     },
     fleet::NewJobs,
@@ -89,7 +91,15 @@ impl Buildkite {
                 if let Some(missing) = missing {
                     return Err(refuse(422, &format!("Validation failed: {missing} can't be blank")));
                 }
-                let build = state.jobs.enqueue(&NewJobs::default(), now)[0];
+                let variables = match params.get("env") {
+                    None | Some(Value::Null) => Some(BTreeMap::new()),
+                    Some(env) => env
+                        .as_object()
+                        .and_then(|env| env.iter().map(|(name, value)| Some((name.clone(), plain(value)?))).collect()),
+                };
+                let variables =
+                    variables.ok_or_else(|| refuse(422, "Validation failed: env must be a map of strings"))?;
+                let build = state.jobs.enqueue(&NewJobs { variables, ..NewJobs::default() }, now)[0];
                 self.show(201, build, state)
             }
             Route::Get(build) => self.show(200, build, state),
@@ -155,6 +165,7 @@ impl Buildkite {
             "commit": "HEAD",
             "branch": "main",
             "source": "api",
+            "env": jobs[0].variables,
             "created_at": created.map(|at| at.to_string()),
             "scheduled_at": created.map(|at| at.to_string()),
             "started_at": jobs.iter().filter_map(|job| job.started_at).min().map(|at| at.to_string()),

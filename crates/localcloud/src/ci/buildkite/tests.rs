@@ -1,6 +1,6 @@
 //! The embedded Buildkite: requests and time in, responses out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BuildkiteOptions, KIND};
 use crate::{
@@ -92,6 +92,34 @@ fn a_paused_agent_waits_and_a_stopped_one_ends() {
     assert_eq!(bench.claim(&runner).status, 409, "no more, though its job goes on");
     assert_eq!(body(&bench.report(&runner, job, "success")), json!({"state": "done"}));
     assert_eq!(bench.states(), [JobState::Done, JobState::Waiting]);
+}
+
+#[test]
+fn the_env_of_a_build_reaches_its_jobs_and_replaces_nothing_of_buildkites() {
+    let mut bench = bench(BuildkiteOptions::default());
+    let begin = |bench: &mut Bench, env: &Value| {
+        let build = json!({"branch": "main", "commit": "HEAD", "env": env});
+        bench.json("POST", "/v2/organizations/lightsout/pipelines/demo/builds", &[USER], &build)
+    };
+    let env = json!({"DEPLOY_TO": "a b", "ATTEMPT": 2, "BUILDKITE_LABEL": "mine"});
+    let build = begin(&mut bench, &env);
+    assert_eq!((build.status, &body(&build)["env"]["DEPLOY_TO"]), (201, &json!("a b")));
+    let runner = bench.connect(TOKEN, &json!({}));
+    let told = body(&bench.claim(&runner))["job"]["env"].clone();
+    assert_eq!(
+        (&told["DEPLOY_TO"], &told["ATTEMPT"], &told["BUILDKITE_LABEL"]),
+        (&json!("a b"), &json!("2"), &json!("job-1001"))
+    );
+
+    // The same by the agent API, which the genuine agent speaks.
+    assert_eq!(begin(&mut bench, &env).status, 201);
+    let told = body(&bench.call("POST", "/v3/register", &[AGENT], r#"{"name": "x", "meta_data": ["queue=default"]}"#));
+    let token = format!("Token {}", told["access_token"].as_str().expect("a token"));
+    let offered = body(&bench.call("GET", "/v3/ping", &[("authorization", token.as_str())], ""))["job"]["env"].clone();
+    assert_eq!((&offered["DEPLOY_TO"], &offered["BUILDKITE_LABEL"]), (&json!("a b"), &json!("job-1002")));
+    for wrong in [json!(["A=b"]), json!({"A": {"b": 1}})] {
+        assert_eq!(begin(&mut bench, &wrong).status, 422, "{wrong}");
+    }
 }
 
 #[test]

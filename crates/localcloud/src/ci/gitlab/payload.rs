@@ -103,6 +103,10 @@ fn variables(gitlab: &GitLab, state: &CiState, job: &Job, project: &str, clone: 
         json!({"key": "CI_JOB_TOKEN", "value": gitlab.job_token(job.id), "public": false, "masked": true}),
         json!({"key": "CI_REPOSITORY_URL", "value": clone, "public": false, "masked": false}),
     ];
+    // The last of one name counts: the pipeline's own come after those that GitLab makes.
+    variables.extend(
+        job.variables.iter().map(|(key, value)| json!({"key": key, "value": value, "public": false, "masked": false})),
+    );
     // Without a repository there is nothing to clone.
     if gitlab.options.repository.is_none() {
         variables.push(plain("GIT_STRATEGY", "none".into()));

@@ -1,6 +1,8 @@
 //! Pipelines: the jobs that were queued together, and what people do with them and with one of their jobs.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use super::{
     GitLab, PROJECT_ID, invalid,
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     ci::{
         contract::CiState,
-        jobs::{Cause, Job, JobOutcome, Jobs, Status},
+        jobs::{Cause, Job, JobOutcome, Jobs, Status, plain},
     },
     fleet::NewJobs,
     http::{Request, Response},
@@ -100,7 +102,8 @@ impl GitLab {
             Some(BRANCH) => {}
             Some(_) => return Err(Response::json(400, &json!({"message": {"base": ["Reference not found"]}}))),
         }
-        let id = state.jobs.enqueue(&NewJobs::default(), now)[0];
+        let variables = variables(&request.params())?;
+        let id = state.jobs.enqueue(&NewJobs { variables, ..NewJobs::default() }, now)[0];
         Ok(Response::json(201, &pipeline(project, id, &state.jobs)?.entity(self, &state.url)))
     }
 
@@ -146,6 +149,24 @@ impl GitLab {
         }
         Ok(Response::json(200, &pipeline(project, id, &state.jobs)?.entity(self, &state.url)))
     }
+}
+
+/// A pipeline's own variables, as they are given in a JSON body. Files among them are refused: jobs here have an environment and no more.
+fn variables(params: &Map<String, Value>) -> Result<BTreeMap<String, String>, Response> {
+    let variable = |variable: &Value| {
+        let kind = variable.get("variable_type").map_or(Some("env_var"), Value::as_str);
+        let key = variable.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
+        let value = variable.get("value").and_then(plain);
+        key.zip(value).filter(|_| kind == Some("env_var")).map(|(key, value)| (key.to_owned(), value))
+    };
+    if params.keys().any(|key| key.starts_with("variables[")) {
+        return Err(invalid("variables is invalid: they are taken from a JSON body alone"));
+    }
+    let given = match params.get("variables") {
+        None | Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(given) => given.as_array().and_then(|given| given.iter().map(variable).collect()),
+    };
+    given.ok_or_else(|| invalid("variables is invalid: each has a key, a value and, if any, the variable_type env_var"))
 }
 
 /// The numbers of a pipeline's jobs with one of these states.

@@ -1,5 +1,7 @@
 //! The embedded GitLab: requests and time in, responses out.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     ci::{Ci, contract::PlatformOptions, jobs::JobEventKind, testing::Bench},
@@ -405,7 +407,44 @@ fn a_job_is_retried_once_and_its_pipeline_is_what_its_jobs_come_to() {
     let id = body(&begun)["id"].clone();
     assert_eq!(of(&mut gitlab, "id")[0], id);
     assert_eq!(ids(&get(&mut gitlab, &format!("/projects/20/pipelines/{id}/jobs"))), [1006]);
-    for (query, status) in [("", 400), ("?ref=none", 400)] {
+    for (query, status) in [("", 400), ("?ref=none", 400), ("?ref=main&variables[][key]=A&variables[][value]=b", 400)] {
         assert_eq!(post(&mut gitlab, &format!("/pipeline{query}")).status, status, "{query}");
+    }
+}
+
+#[test]
+fn the_variables_of_a_pipeline_reach_its_jobs_and_those_that_repeat_them() {
+    let mut gitlab = gitlab(GitLabOptions { scopes: vec!["api".into()], ..GitLabOptions::default() });
+    let user = |gitlab: &mut Ci, target: &str, body: &Value| {
+        let headers = [("private-token", "glpat-lightsout-local"), ("content-type", "application/json")];
+        gitlab.handle(&request("POST", &format!("/projects/20{target}"), &headers, &body.to_string()), NOW)
+    };
+    let begin = |gitlab: &mut Ci, variables: &Value| {
+        let body = json!({"ref": "main", "variables": variables});
+        user(gitlab, "/pipeline", &body)
+    };
+    let given = json!([
+        {"key": "DEPLOY_TO", "value": "a b"},
+        {"key": "CI_PIPELINE_SOURCE", "variable_type": "env_var", "value": "ours"},
+    ]);
+    assert_eq!(begin(&mut gitlab, &given).status, 201);
+    for again in [false, true] {
+        let job = body(&ask_for_job(&mut gitlab, later(5)));
+        let told: BTreeMap<&str, &str> = job["variables"]
+            .as_array()
+            .expect("variables")
+            .iter()
+            .map(|variable| (variable["key"].as_str().expect("a key"), variable["value"].as_str().expect("a value")))
+            .collect();
+        let seen = (told.get("DEPLOY_TO"), told.get("CI_PIPELINE_SOURCE"), told.get("CI"));
+        assert_eq!(seen, (Some(&"a b"), Some(&"ours"), Some(&"true")), "again: {again}");
+        let end = json!({"token": job["token"], "state": "failed"});
+        assert_eq!(runner(&mut gitlab, "PUT", &format!("/jobs/{}", job["id"]), &end, later(6)).status, 200);
+        if !again {
+            assert_eq!(user(&mut gitlab, &format!("/jobs/{}/retry", job["id"]), &json!({})).status, 201);
+        }
+    }
+    for wrong in [json!("A=b"), json!([{"key": "A"}]), json!([{"key": "A", "value": "b", "variable_type": "file"}])] {
+        assert_eq!(begin(&mut gitlab, &wrong).status, 400, "{wrong}");
     }
 }
