@@ -32,6 +32,7 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use self::peers::Bodies;
 use self::peers::{Admitted, Peers, Rate, Room, TokenBucket};
 use crate::webhooks::Webhooks;
 
@@ -57,8 +58,8 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// The longest body, in bytes.
     pub(crate) body: usize,
-    /// All bodies that are being read at once, in bytes: of strangers, and as much again of known senders. One peer has half of it at most.
-    pub(crate) bodies: usize,
+    /// All bodies that are being read at once.
+    pub(crate) bodies: Bodies,
     /// Requests a second in the long run, and at once.
     pub(crate) rate: u32,
     pub(crate) burst: u32,
@@ -66,7 +67,13 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(10), body: 1 << 20, bodies: 2 << 20, rate: 20, burst: 100 }
+        Self {
+            timeout: Duration::from_secs(10),
+            body: 1 << 20,
+            bodies: Bodies { own: 16 << 10, long: 2 << 20 },
+            rate: 20,
+            burst: 100,
+        }
     }
 }
 

@@ -29,6 +29,15 @@ pub(crate) struct Rate {
     pub(crate) burst: u32,
 }
 
+/// What bodies may take while they are in memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bodies {
+    /// Of each connection: what nobody else can use up. As much as a webhook mostly has.
+    pub(crate) own: usize,
+    /// Beyond that, of all strangers together, and as much again of known senders. One peer has half of it at most.
+    pub(crate) long: usize,
+}
+
 /// Something that may be done so often.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
@@ -58,6 +67,7 @@ impl TokenBucket {
 #[derive(Debug)]
 pub(super) struct Peers {
     rate: Rate,
+    bodies: Bodies,
     all: Mutex<All>,
 }
 
@@ -69,7 +79,7 @@ struct All {
     strangers: usize,
     /// What those who are not known have together.
     shared: TokenBucket,
-    /// Bytes that bodies may still take while they are in memory: of strangers, and of known senders.
+    /// Bytes that long bodies may still take while they are in memory: of strangers, and of known senders.
     room: [usize; 2],
 }
 
@@ -80,8 +90,8 @@ struct Peer {
     arrivals: TokenBucket,
     bucket: TokenBucket,
     known_since: Option<Instant>,
-    /// Bytes that its bodies take.
-    held: usize,
+    /// Bytes that its long bodies take, of either room.
+    held: [usize; 2],
 }
 
 impl Peer {
@@ -115,42 +125,49 @@ impl Drop for Admitted {
 #[derive(Debug)]
 pub(super) struct Room<'a> {
     of: &'a Admitted,
+    /// All that it takes.
     bytes: usize,
+    /// Of these, what is beyond the connection's own.
+    long: usize,
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        let mut all = self.of.peers.lock();
-        all.room[self.of.kind()] += self.bytes;
+        let (mut all, kind) = (self.of.peers.lock(), self.of.kind());
+        all.room[kind] += self.long;
         if let Some(peer) = all.peers.get_mut(&self.of.address) {
-            peer.held = peer.held.saturating_sub(self.bytes);
+            peer.held[kind] = peer.held[kind].saturating_sub(self.long);
         }
     }
 }
 
 impl Room<'_> {
-    /// Takes room for so many more bytes. A peer may hold as much as it leaves to others: half of all when it is alone, half of the rest when
-    /// another holds its own half. So one or two who hold what they can leave room for what is short, as genuine webhooks are; each more halves it.
+    /// Takes room for so many more bytes: first what is the connection's own, whatever others hold, and what is longer of what all have together.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let mut guard = self.of.peers.lock();
-        let All { peers, room, .. } = &mut *guard;
-        let (Some(peer), room) = (peers.get_mut(&self.of.address), &mut room[self.of.kind()]) else { return false };
-        let fits = room.checked_sub(bytes).is_some_and(|left| peer.held + bytes <= left);
-        if fits {
-            *room -= bytes;
-            peer.held += bytes;
-            self.bytes += bytes;
+        let (Bodies { own, long }, kind) = (self.of.peers.bodies, self.of.kind());
+        let more = (self.bytes + bytes).saturating_sub(own) - self.long;
+        if more > 0 {
+            let mut guard = self.of.peers.lock();
+            let All { peers, room, .. } = &mut *guard;
+            let Some(peer) = peers.get_mut(&self.of.address) else { return false };
+            let (held, room) = (&mut peer.held[kind], &mut room[kind]);
+            if more > *room || *held + more > long / 2 {
+                return false;
+            }
+            *room -= more;
+            *held += more;
+            self.long += more;
         }
-        fits
+        self.bytes += bytes;
+        true
     }
 }
 
 impl Peers {
-    /// With so many bytes for bodies: of strangers, and as many of known senders.
-    pub(super) fn new(rate: Rate, bodies: usize, now: Instant) -> Self {
+    pub(super) fn new(rate: Rate, bodies: Bodies, now: Instant) -> Self {
         let shared = TokenBucket::full(rate.burst, now);
-        let all = All { peers: BTreeMap::new(), connections: 0, strangers: 0, shared, room: [bodies; 2] };
-        Self { rate, all: Mutex::new(all) }
+        let all = All { peers: BTreeMap::new(), connections: 0, strangers: 0, shared, room: [bodies.long; 2] };
+        Self { rate, bodies, all: Mutex::new(all) }
     }
 
     /// Lets a connection in, if there is room for one of this peer's.
@@ -168,7 +185,7 @@ impl Peers {
             arrivals: TokenBucket::full(ANSWERED * burst, now),
             bucket: TokenBucket::full(burst, now),
             known_since: None,
-            held: 0,
+            held: [0; 2],
         };
         let peer = all.peers.entry(address).or_insert_with(fresh);
         let stranger = !peer.is_known(now);
@@ -202,7 +219,7 @@ impl Admitted {
 
     /// No room yet, for a body.
     pub(super) fn room(&self) -> Room<'_> {
-        Room { of: self, bytes: 0 }
+        Room { of: self, bytes: 0, long: 0 }
     }
 
     /// Which room is its own: it is a stranger's when it had sent no authentic webhook lately as it came.
@@ -249,9 +266,12 @@ fn network_of(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const RATE: Rate = Rate { rate: 20, burst: 100 };
+    const BODIES: Bodies = Bodies { own: 16, long: 128 };
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -264,7 +284,7 @@ mod tests {
     #[test]
     fn junk_does_not_use_up_what_genuine_senders_have() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, 0, now));
+        let peers = Arc::new(Peers::new(RATE, BODIES, now));
         let genuine = peers.admit(address("192.0.2.1"), now).unwrap();
         assert!(genuine.take_token(now));
         genuine.is_authentic(now);
@@ -289,7 +309,7 @@ mod tests {
     #[test]
     fn one_peer_takes_no_more_than_its_share() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, 0, now));
+        let peers = Arc::new(Peers::new(RATE, BODIES, now));
         let of_one: Vec<_> =
             (0..64).filter_map(|n| peers.admit(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]), now)).collect();
         assert_eq!(of_one.len(), MAX_OF_ONE, "a network of 64 bits is one");
@@ -306,7 +326,7 @@ mod tests {
     #[test]
     fn whoever_comes_over_and_over_is_heard_no_more() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, 0, now));
+        let peers = Arc::new(Peers::new(RATE, BODIES, now));
         let heard = |now| (0..1000).filter(|_| peers.admit(address("192.0.2.1"), now).is_some()).count();
         assert_eq!(heard(now), 200);
         assert_eq!(heard(now + Duration::from_secs(1)), 40);
@@ -316,7 +336,7 @@ mod tests {
     #[test]
     fn peers_are_forgotten_before_they_are_too_many() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, 0, now));
+        let peers = Arc::new(Peers::new(RATE, BODIES, now));
         let known = peers.admit(address("192.0.2.1"), now).unwrap();
         known.is_authentic(now);
         drop(known);
@@ -325,5 +345,47 @@ mod tests {
         }
         assert!(peers.lock().peers.len() <= MAX_PEERS);
         assert!(peers.lock().peers[&address("192.0.2.1")].is_known(now));
+    }
+
+    proptest! {
+        /// Whoever comes with how many bodies of whatever length: one more that is short finds room, all together take no more than is there for them,
+        /// no peer takes more than half of it, and what ended leaves nothing behind.
+        #[test]
+        fn short_bodies_have_room_whatever_others_hold(
+            takes in proptest::collection::vec((0..6_u8, any::<bool>(), 0..80_usize), 0..200),
+        ) {
+            let now = Instant::now();
+            let peers = Arc::new(Peers::new(RATE, BODIES, now));
+            let known = |n: u8| n % 2 == 1;
+            for n in (0..6).filter(|&n| known(n)) {
+                peers.admit(IpAddr::from([192, 0, 2, n]), now).unwrap().is_authentic(now);
+            }
+            let admitted: Vec<Vec<_>> =
+                (0..6).map(|n| (0..7).filter_map(|_| peers.admit(IpAddr::from([192, 0, 2, n]), now)).collect()).collect();
+            let mut rooms: Vec<Vec<_>> =
+                admitted.iter().map(|all| all[1..].iter().map(Admitted::room).collect()).collect();
+            for (turn, (peer, ends, bytes)) in takes.into_iter().enumerate() {
+                let of_peer = &mut rooms[usize::from(peer)];
+                let at = turn % of_peer.len();
+                if ends {
+                    of_peer[at] = admitted[usize::from(peer)][1 + at].room();
+                } else {
+                    of_peer[at].take(bytes);
+                }
+                for kind in 0..2 {
+                    let of_kind = rooms.iter().zip(0..).filter(|(_, n)| usize::from(known(*n)) == kind);
+                    let long: Vec<usize> = of_kind.map(|(of, _)| of.iter().map(|room| room.long).sum()).collect();
+                    prop_assert!(long.iter().all(|&of_one| of_one <= BODIES.long / 2));
+                    prop_assert_eq!(peers.lock().room[kind] + long.iter().sum::<usize>(), BODIES.long);
+                }
+                prop_assert!(rooms.iter().flatten().all(|room| room.bytes <= BODIES.own + room.long));
+            }
+            for of_peer in &admitted {
+                prop_assert!(of_peer[0].room().take(BODIES.own), "what is its own");
+            }
+            drop(rooms);
+            prop_assert_eq!(peers.lock().room, [BODIES.long; 2]);
+            prop_assert!(peers.lock().peers.values().all(|peer| peer.held == [0; 2]));
+        }
     }
 }

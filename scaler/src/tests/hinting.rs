@@ -18,7 +18,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    listener::{self, Limits, Listener, Offer},
+    listener::{self, Bodies, Limits, Listener, Offer},
     meter::Meter,
     webhooks::Webhooks,
 };
@@ -270,11 +270,12 @@ async fn too_much_is_refused() {
     assert!(hinted.try_recv().is_err());
 }
 
-/// A stranger may send a megabyte, and as many strangers as there are connections would be more than the program itself. One of them alone does
-/// not take all the room that there is.
+/// A stranger may send a megabyte, and as many strangers as there are connections would be more than the program itself. What is short has room
+/// whatever they hold, and one of them alone does not take all the room that there is for what is longer.
 #[tokio::test]
 async fn all_that_strangers_send_at_once_takes_little_memory() {
-    let limits = Limits { body: 64, bodies: 128, rate: 10_000, burst: 10_000, ..Limits::default() };
+    let limits =
+        Limits { body: 64, bodies: Bodies { own: 8, long: 128 }, rate: 10_000, burst: 10_000, ..Limits::default() };
     let (listening, _hinted) = listening(limits).await;
     let whole = post("/hooks/a", "wrong", &"x".repeat(60));
     let slow = post("/hooks/a", "wrong", &"x".repeat(64));
