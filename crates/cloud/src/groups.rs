@@ -126,4 +126,6 @@ pub enum DoubtKind {
     LaunchesSuspended,
     /// Something else starts, ends or keeps its instances.
     OtherHands,
+    /// When one of its instances was started or ready is told by what is no time.
+    UnreadTime,
 }

@@ -2,13 +2,16 @@
 
 #[cfg(feature = "host")]
 use lightsout_core::cloud::{Capabilities, ProtectionSupport, Room};
-use lightsout_core::cloud::{Floor, Listed, Member as Signed, Membership};
+use lightsout_core::{
+    cloud::{Floor, Listed, Member as Signed, Membership},
+    tellable,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::raises::Reading;
-use crate::GroupView;
 #[cfg(feature = "host")]
 use crate::host::advised;
+use crate::{Doubt, DoubtKind, GroupView};
 
 /// Reads one JSON object.
 pub(super) fn parse<T: DeserializeOwned>(printed: &[u8]) -> Result<T, String> {
@@ -42,6 +45,7 @@ impl Description {
             max: self.max,
             desired: self.desired,
             floor: self.floor(),
+            doubts: self.doubt().map(|text| Doubt { kind: DoubtKind::UnreadTime, text }).into_iter().collect(),
             version: self.version,
             ..GroupView::default()
         }
@@ -61,10 +65,34 @@ impl Description {
         Some(self.members.as_ref()?.iter().map(listed).collect())
     }
 
-    /// The members that count, each with the sign of its agent; `None`: the program does not tell of each when it was started, and whether it was ready.
+    /// The members that count, each with the sign of its agent; `None`: the program does not tell of each when it was started, and whether it was
+    /// ready. One of which it tells that by no time is left out: it is neither known to be ready nor to be missing.
     pub(super) fn signed(&self) -> Option<Vec<Signed>> {
         let counted = self.members.as_ref()?.iter().filter(|member| member.counts());
-        counted.map(|member| Some(Signed { started: member.started?, ready: member.ready? })).collect()
+        let told: Vec<_> =
+            counted.map(|member| member.started.as_ref().zip(member.ready.as_ref())).collect::<Option<_>>()?;
+        let read = |(started, ready): (&Time, &Option<Time>)| {
+            let ready = ready.as_ref().map(Time::read).transpose().ok()?;
+            Some(Signed { started: started.read().ok()?, ready })
+        };
+        Some(told.into_iter().filter_map(read).collect())
+    }
+
+    /// The first time of a member that is none, and how many there are.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let times = self.members.iter().flatten().flat_map(|member| {
+            let ready = member.ready.as_ref().and_then(Option::as_ref);
+            let named = [("started", member.started.as_ref()), ("ready", ready)];
+            named.into_iter().filter_map(move |(key, time)| Some((member, key, time?.read().err()?)))
+        });
+        let unread: Vec<_> = times.collect();
+        let (member, key, found) = unread.first()?;
+        let more = if unread.len() > 1 { format!("; and {} more are none", unread.len() - 1) } else { String::new() };
+        Some(format!(
+            "members: `{key}` of {:?} is {found}, which is no time{more}: print one as 2026-11-27T06:00:00Z. It is not told of such a member whether its \
+             agent works",
+            tellable(&member.instance, 100)
+        ))
     }
 
     /// It is advice: one that cannot be read is none.
@@ -83,11 +111,29 @@ struct Member {
     protected: bool,
     /// When its machine was started last.
     #[serde(default)]
-    started: Option<jiff::Timestamp>,
+    started: Option<Time>,
     /// When its agent said that it is ready; null before. A program that keeps no such sign leaves the key out.
     #[serde(default, deserialize_with = "present")]
     #[expect(clippy::option_option, reason = "null is another word than none")]
-    ready: Option<Option<jiff::Timestamp>>,
+    ready: Option<Option<Time>>,
+}
+
+/// A time of one member. One that cannot be read makes nothing else unreadable: what is raised by does not depend on it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Time {
+    At(jiff::Timestamp),
+    Unread(serde_json::Value),
+}
+
+impl Time {
+    /// The time, or what stands in its place.
+    fn read(&self) -> Result<jiff::Timestamp, String> {
+        match self {
+            Self::At(at) => Ok(*at),
+            Self::Unread(found) => Err(tellable(&found.to_string(), 40)),
+        }
+    }
 }
 
 /// Tells null from a key that is not there.

@@ -142,6 +142,9 @@ impl Groups for CommandGroups {
     fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         Box::pin(async move {
             let described = self.program.read(Verb::Describe, &[name], answer::parse::<Description>).await?;
+            if let Some(doubt) = described.doubt() {
+                tracing::warn!(group = name, program = self.program.name(), "{doubt}");
+            }
             Ok(described.signed())
         })
     }

@@ -385,3 +385,30 @@ async fn who_was_never_ready_is_told_by_programs_that_keep_it() {
         assert_eq!(asked(&folder).contains(&"ready ci b".to_owned()), asked_for, "{list}");
     }
 }
+
+/// The scaler raises and agents see where they belong whatever is printed of one member's times.
+#[tokio::test]
+async fn a_time_that_cannot_be_read_is_said_by_key_and_spoils_nothing_else() {
+    let member = |name: &str, started: &str, ready: &str| {
+        format!("{{\"instance\":\"{name}\",\"state\":\"in-service\",\"started\":{started},\"ready\":{ready}}}")
+    };
+    let (start, ready) = ("\"2026-11-27T06:00:00Z\"", "\"2026-11-27T06:02:00Z\"");
+    for (bad, said) in [
+        (member("b", "\"yesterday\"", "null"), "`started` of \"b\" is \"yesterday\", which is no time:"),
+        (member("b", start, "1764223200"), "`ready` of \"b\" is 1764223200, which is no time:"),
+        (member("b", "{}", "\"\""), "`started` of \"b\" is {}, which is no time; and 1 more are none:"),
+    ] {
+        let list = [member("a", start, ready), bad, member("c", start, "null")].join(",");
+        let (_folder, program) =
+            program(&format!("[ $1 != describe ] || echo '{{\"max\":9,\"desired\":3,\"members\":[{list}]}}'"));
+        let groups = CommandGroups::new(program.clone());
+        let view = groups.describe(&["ci".to_owned()].into()).await.unwrap().remove("ci").unwrap().unwrap();
+        assert_eq!((view.desired, view.doubts.len()), (3, 1), "{said}");
+        assert!(view.doubts[0].text.contains(said), "{:?}", view.doubts);
+        let signed = groups.members("ci").await.unwrap().unwrap();
+        let signs: Vec<_> = signed.iter().map(|member| member.ready.is_some()).collect();
+        assert_eq!(signs, [true, false], "the others count as ever");
+        let membership = host(program).membership().await.unwrap();
+        assert_eq!(membership, Membership::InService { protected: false });
+    }
+}
