@@ -26,6 +26,7 @@ pub mod webhook;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use self::webhook::Webhook;
 use crate::{
@@ -126,6 +127,15 @@ pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
     /// looks in any case.
     fn only_look(&mut self) -> Option<&'static str> {
         None
+    }
+
+    /// Goes on with another secret where the platform holds something for this queue, which a queue that is opened anew would find in its way.
+    /// False: it holds nothing and may as well be opened anew.
+    ///
+    /// # Errors
+    /// When the secret cannot be one of this platform; the queue is as it was.
+    fn take_secret(&mut self, _secret: &SecretString) -> Result<bool, ExchangeError> {
+        Ok(false)
     }
 
     /// What gives back that which no other scaler can have meanwhile, when no reading follows for now. Unless that is

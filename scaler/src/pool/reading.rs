@@ -8,14 +8,17 @@ use std::{
 
 use lightsout_core::{
     duration::{format_about, format_duration, not_within},
-    exchange::{ErrorKind, ExchangeError},
+    exchange::ErrorKind,
     metrics::platform_reason,
     platform::{Queue, Reading},
 };
 use tokio::time::timeout_at;
 
 use super::{Pool, TickContext};
-use crate::trouble::{LONGER, Trouble};
+use crate::{
+    tokens::Token,
+    trouble::{LONGER, Trouble},
+};
 
 /// How many requests the pools with the same address may have open at once, all together: a platform counts who asks,
 /// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
@@ -79,7 +82,7 @@ impl Pool {
                 })
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
-                self.queue = None;
+                self.renew(context, until).await.map_err(Unread::Failed)?;
                 continue;
             }
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
@@ -130,15 +133,31 @@ impl Pool {
         }
     }
 
+    /// The queue goes on with the token as it is now. What the platform holds for it is kept: opened anew, it would find that in its way.
+    async fn renew(&mut self, context: &TickContext, until: Instant) -> Result<(), Trouble> {
+        let token = self.token(context, until).await?;
+        let Some(((queue, token_at), token)) = self.queue.as_mut().zip(token) else { return Ok(()) };
+        // Also where it cannot be one: after a while it is fetched again.
+        *token_at = Some(token.at);
+        if !queue.take_secret(&token.secret)? {
+            self.queue = None;
+        }
+        Ok(())
+    }
+
     async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), Trouble> {
-        let platform = &self.settings.platform;
-        let open = |queue: Result<Box<dyn Queue>, ExchangeError>, at| Ok((queue?, at));
-        let Some(source) = platform.secret() else { return open(platform.open(None), None) };
+        let (secret, at) = self.token(context, until).await?.map(|token| (token.secret, token.at)).unzip();
+        Ok((self.settings.platform.open(secret)?, at))
+    }
+
+    /// The token that the settings name, if they name one.
+    async fn token(&self, context: &TickContext, until: Instant) -> Result<Option<Token>, Trouble> {
+        let Some(source) = self.settings.platform.secret() else { return Ok(None) };
         let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
             .map_err(|_| Trouble::late(not_within(format!("no secret from {source}"), context.deadline, LONGER)))?
             .map_err(|error| Trouble::other(error.to_string()))?;
-        open(platform.open(Some(token.secret)), Some(token.at))
+        Ok(Some(token))
     }
 }
 

@@ -9,25 +9,92 @@ use tokio::{
 };
 
 use super::*;
+use crate::pool::Unread;
 
-/// A GitLab without jobs that accepts one token only. Gives its address.
-async fn gitlab(token: &'static str) -> String {
+/// A server whose answers follow from the request's head. Gives its address.
+async fn server(answer: impl Fn(&str, &str) -> (u16, String) + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let own = address.clone();
     tokio::task::spawn_local(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = vec![0; 8192];
             let length = stream.read(&mut head).await.unwrap_or(0);
-            let known = String::from_utf8_lossy(&head[..length]).contains(token);
-            let (status, body) = if known { ("200 OK", "[]") } else { ("401 Unauthorized", "{}") };
+            let (status, body) = answer(&own, &String::from_utf8_lossy(&head[..length]));
             let reply = format!(
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()
             );
             let _ = stream.write_all(reply.as_bytes()).await;
         }
     });
-    format!("http://{address}")
+    address
+}
+
+/// A GitLab without jobs that accepts one token only.
+async fn gitlab(token: &'static str) -> String {
+    server(move |_, head| if head.contains(token) { (200, "[]".to_owned()) } else { (401, "{}".to_owned()) }).await
+}
+
+/// A GitHub whose tokens are of the current generation or refused, and whose scale set has one session.
+async fn github(generation: Rc<Cell<u32>>) -> String {
+    let open = Cell::new(false);
+    server(move |own, head| {
+        let generation = generation.get();
+        let session = format!(
+            r#"{{"sessionId": "1", "messageQueueUrl": "{own}/queue", "messageQueueAccessToken": "gen-{generation}-", "statistics":
+                {{"totalAssignedJobs": {generation}, "totalRunningJobs": 0}}}}"#
+        );
+        let whole = head.starts_with("POST /actions/runner-registration");
+        let body = match head.split(' ').take(2).collect::<Vec<_>>()[..] {
+            _ if !whole && !head.contains(&format!("gen-{generation}-")) => return (401, "{}".to_owned()),
+            [_, path] if path.ends_with("/registration-token") => {
+                return (201, format!(r#"{{"token": "gen-{generation}-", "expires_at": "2030-01-01T00:00:00Z"}}"#));
+            }
+            ["POST", "/actions/runner-registration"] => {
+                format!(r#"{{"url": "{own}", "token": "gen-{generation}-"}}"#)
+            }
+            ["GET", path] if path.contains("/runnerscalesets?") => r#"{"value": [{"id": 7}]}"#.to_owned(),
+            ["POST", path] if path.contains("/sessions?") && open.replace(true) => return (409, "{}".to_owned()),
+            ["POST" | "PATCH", _] => session,
+            _ => return (202, String::new()),
+        };
+        (200, body)
+    })
+    .await
+}
+
+/// A session that a rotation left behind would keep its own scaler out until it ran out.
+#[tokio::test]
+async fn a_scale_sets_session_is_kept_when_the_token_is_rotated() {
+    let test = async {
+        let generation = Rc::new(Cell::new(1));
+        let url = github(Rc::clone(&generation)).await;
+        let text = format!(
+            "[[pool]]\ngroup = 'a'\n[pool.platform.github]\nurl = '{url}'\ntoken = {{ env = 'T' }}\norganization = 'acme'\nscale_set = 'set'\n"
+        );
+        let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+        let now = Rc::clone(&generation);
+        let mut tokens = Tokens::new(move |_, _| {
+            let token = format!("gen-{}-", now.get());
+            async move { Ok(token.into()) }
+        });
+        tokens.refetch_after = Duration::ZERO;
+        let groups = FakeGroups::of(&["a"]);
+        let open = move |_| Box::new(groups.clone()) as Box<dyn Groups>;
+        let context = TickContext::new(Driver::new("test"), tokens, &settings, open);
+        let mut pool = Pool::all(settings.pools.clone()).remove(0);
+        for expected in 1..=3 {
+            generation.set(expected);
+            let now = std::time::Instant::now();
+            match pool.read(&context, now, now + Duration::from_secs(20)).await {
+                Ok(reading) => assert_eq!((reading.demand.queued, reading.missing), (expected, None)),
+                Err(Unread::Elsewhere(why)) => panic!("{expected}: {why}"),
+                Err(Unread::Failed(trouble)) => panic!("{expected}: {trouble:?}"),
+            }
+        }
+    };
+    LocalSet::new().run_until(test).await;
 }
 
 /// One tick of two pools whose token has been rotated. Gives their records and how often it was fetched.

@@ -75,6 +75,25 @@ fn a_renewal_that_fails_loses_no_session() {
     }
 }
 
+/// The token at hand is refused on the way to a fresh one of the service's.
+#[test]
+fn a_session_outlives_the_token_that_it_was_opened_with() {
+    let mut queue = opened();
+    let refused = [reply(401, &[], ""), reply(401, &[], ""), reply(401, &[], "")];
+    let error = read(&mut queue, refused.clone()).0.expect_err("the token was rotated");
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    queue.take_secret(&"two lines\nof it".into()).expect_err("no token");
+    assert_eq!(queue.take_secret(&"ghp_rotated".into()), Ok(true));
+    let [registration, service] = fresh_service("admin-token-2");
+    let replies = [&refused[..2], &[registration, service, session("queue-token-2", 6, 4)]].concat();
+    let (result, requests) = read(&mut queue, replies);
+    assert_eq!(result, Ok(demand(2, 4)));
+    assert_eq!(header(&requests[2], "authorization"), Some("Bearer ghp_rotated"));
+    assert_eq!(header(&requests[4], "authorization"), Some("Bearer admin-token-2"));
+    assert!(requests[4].url.contains("/sessions/0190-ab?"), "none is opened beside it");
+    assert_eq!(open(settings()).take_secret(&"ghp_rotated".into()), Ok(false), "nothing is held yet");
+}
+
 #[test]
 fn the_session_is_given_back() {
     let mut fresh = open(settings());

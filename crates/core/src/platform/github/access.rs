@@ -49,6 +49,14 @@ impl GitHubAuth {
         }
     }
 
+    /// The same with another secret.
+    pub(super) fn with(&self, secret: SecretString) -> Self {
+        match self {
+            Self::Token(_) => Self::Token(secret),
+            Self::App(app, _) => Self::App(app.clone(), secret),
+        }
+    }
+
     /// Refuses what cannot be GitHub's.
     pub(super) fn check(&self) -> Result<(), Problem> {
         match self {

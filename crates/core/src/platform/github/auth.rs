@@ -270,6 +270,17 @@ impl<Q: Queue> Queue for Authorised<Q> {
         self.inner.only_look()
     }
 
+    fn take_secret(&mut self, secret: &SecretString) -> Result<bool, ExchangeError> {
+        let auth = self.auth.with(secret.clone());
+        auth.check()?;
+        if !self.inner.take_secret(secret)? {
+            return Ok(false);
+        }
+        self.auth = auth;
+        self.wallet.hold(None);
+        Ok(true)
+    }
+
     fn release(&mut self) -> Option<Call<()>> {
         let call = self.inner.release()?;
         Some(Box::new(self.beside(call)))

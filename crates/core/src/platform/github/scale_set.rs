@@ -97,6 +97,11 @@ impl Queue for Listener {
         Some("jobs that are offered are counted, and not taken")
     }
 
+    fn take_secret(&mut self, secret: &SecretString) -> Result<bool, ExchangeError> {
+        self.secret = secret.clone();
+        Ok(self.session.is_some())
+    }
+
     fn release(&mut self) -> Option<Call<()>> {
         let session = self.session.take()?;
         Some(closing::close(self.settings.clone(), self.secret.clone(), session))
