@@ -85,6 +85,10 @@ impl Pool {
                 self.renew(context, until).await.map_err(Unread::Failed)?;
                 continue;
             }
+            if context.dry_run {
+                // Whoever does more than look has it meanwhile.
+                self.release(context, RELEASE).await;
+            }
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
             let poll_after = match trouble {
                 Some(ErrorKind::Throttled(after)) => after.max(wish),

@@ -74,3 +74,23 @@ async fn a_session_is_given_back_when_once_watch_or_check_ends() {
     check(&context, pools(&settings, &holds), |_| {}).await.unwrap();
     assert_eq!(holds.given_back.load(Ordering::Relaxed), 1, "check");
 }
+
+/// Between its readings whoever does more than look may have it.
+#[tokio::test]
+async fn a_dry_run_holds_nothing_between_its_readings() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut context = context(&settings, &groups);
+    context.dry_run = true;
+    let (holds, enough) = (Holds::default(), Notify::new());
+    let (mut ticks, hints) = (0, mpsc::channel(1).1);
+    let done = |_: &Decision| {
+        ticks += 1;
+        assert_eq!((holds.held.load(Ordering::Relaxed), holds.given_back.load(Ordering::Relaxed)), (0, ticks));
+        if ticks == 3 {
+            enough.notify_one();
+        }
+    };
+    let mut scheduler = Scheduler::new(Rc::new(context), pools(&settings, &holds));
+    scheduler.watch(Duration::from_millis(5), hints, enough.notified(), done).await;
+    assert_eq!(holds.given_back.load(Ordering::Relaxed), 3, "and nothing twice");
+}

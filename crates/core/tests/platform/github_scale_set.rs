@@ -399,7 +399,7 @@ fn what_was_counted_before_a_failure_is_a_lower_bound() {
 }
 
 #[test]
-fn who_only_looks_takes_no_job_that_is_offered() {
+fn who_only_looks_takes_no_job_that_is_offered_and_no_message() {
     let looking = |available| {
         let mut queue = open(settings());
         assert!(queue.only_look().expect("a sentence").contains("not taken"));
@@ -410,7 +410,11 @@ fn who_only_looks_takes_no_job_that_is_offered() {
     let (result, mut queue) = looking(2);
     assert_eq!(result, Ok(demand(4, 1)), "what waits to be taken waits");
     let message = with_available(offer(4, &[7], 3, 1), 1);
-    assert_eq!(read(&mut queue, [message, reply(204, &[], "")]).0, Ok(demand(3, 1)));
+    let (result, requests) = read(&mut queue, [message, reply(202, &[], "")]);
+    assert_eq!(result, Ok(demand(3, 1)));
+    let methods: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["GET", "GET"], "the message is left for who reads on");
+    assert!(requests[1].url.contains("lastMessageId=4"), "and not read twice: {}", requests[1].url);
     assert_eq!(looking(0).0, Ok(demand(2, 1)));
 }
 

@@ -94,7 +94,7 @@ impl Queue for Listener {
 
     fn only_look(&mut self) -> Option<&'static str> {
         self.offers.looks = true;
-        Some("jobs that are offered are counted, and not taken")
+        Some("jobs that are offered are counted and not taken, and messages stay for who reads on")
     }
 
     fn take_secret(&mut self, secret: &SecretString) -> Result<bool, ExchangeError> {
@@ -323,9 +323,12 @@ impl Listener {
 
     fn acknowledge(&mut self, number: u64) -> Next {
         self.assigned.take(std::mem::take(&mut self.events));
-        let session = self.session()?;
-        session.last = number;
-        let request = session.acknowledge(number);
+        self.session()?.last = number;
+        if self.offers.looks {
+            // Whoever reads on finds it again.
+            return self.listen_again();
+        }
+        let request = self.session()?.acknowledge(number);
         Ok(self.ask(At::Acknowledged, request))
     }
 
