@@ -143,7 +143,10 @@ pub(super) async fn of_vaults(
     };
     let mut needs = Vec::new();
     for (name, secrets) in named {
-        let is_it = |vault: &&Value| vault["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(&name));
+        let is_it = |vault: &&Value| {
+            let address = vault["properties"]["vaultUri"].as_str().and_then(place);
+            address.is_some_and(|(known, _)| known == name)
+        };
         let Some(vault) = vaults.iter().find(is_it) else {
             needs.push(need(format!("the vault {name}, which is in no subscription of the scale sets"), By::Unseen));
             continue;
@@ -160,11 +163,18 @@ pub(super) async fn of_vaults(
     Ok(needs)
 }
 
-/// The vault, whose name has no case, and the secret of `https://VAULT.vault.azure.net/secrets/NAME`, which may end in a version.
+/// The place of the vault and the secret of `https://VAULT.vault.azure.net/secrets/NAME`, which may end in a version.
 fn vault_and_secret(url: &str) -> Option<(String, &str)> {
-    let mut parts = url.trim_start_matches("https://").split('/');
-    let vault = parts.next()?.split('.').next()?.to_ascii_lowercase();
-    Some((vault, parts.nth(1)?))
+    let (vault, path) = place(url)?;
+    let secret = path.strip_prefix("secrets/")?.split('/').next()?;
+    Some((vault, secret))
+}
+
+/// Where an address is, whatever its case, and the path there.
+fn place(url: &str) -> Option<(String, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    Some((place.to_ascii_lowercase(), path))
 }
 
 /// What each identity may do, compared with what is needed.

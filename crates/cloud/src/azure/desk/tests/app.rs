@@ -32,7 +32,9 @@ fn timer(schedule: &str, off: bool) -> Value {
 
 fn vault(properties: &Value) -> Value {
     let id = format!("{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/acme");
-    json!({ "value": [{ "id": id, "name": "acme", "properties": properties }] })
+    let mut told = json!({ "vaultUri": "https://acme.vault.azure.net/" });
+    told.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+    json!({ "value": [{ "id": id, "name": "acme", "properties": told }] })
 }
 
 fn settings(more: &Value) -> Value {
@@ -304,6 +306,13 @@ async fn a_secret_is_reached_by_a_role_on_its_vault_or_by_the_vaults_own_policy(
             lacks(&role(vec![("/vaults/acme/secrets/t/providers/Microsoft.Authorization/", on_it)]).await).len();
         assert_eq!(missing == 0, there, "a role on the secret {secret} itself");
     }
+    // By its address: in another of Azure's clouds there is another vault of that name.
+    let foreign = json!({ "vaultUri": "https://acme.vault.azure.cn/", "enableRbacAuthorization": true });
+    let foreign = role(vec![vaults(&foreign)]).await.difference.unwrap();
+    assert!(
+        foreign.missing.is_empty() && foreign.conditional[0].resource.contains("acme.vault.azure.net"),
+        "{foreign:?}"
+    );
     // Whether the identity is in a group that a policy names, only its directory knows.
     for (what, told) in [("Get", true), ("list", false)] {
         let of_others = json!({ "accessPolicies": [{ "objectId": "a group", "permissions": { "secrets": [what] } }] });
