@@ -9,11 +9,10 @@ use lightsout_core::record::{IncidentKind, Record};
 use serde_json::{Value, json};
 
 use crate::{
+    azure_desk::{self, GROUP, at_desk, write},
     doctor::{found_of, ids},
-    rig::{Fleet, Home, ProgramOutput, http, lightsout_command, living, used_up},
+    rig::{Fleet, Home, http, living, used_up},
 };
-
-const GROUP: &str = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/lightsout/providers";
 
 /// The stream of the embedded data collection rule, and any workspace.
 const STREAM: &str = "/dataCollectionRules/dcr-6f1f2a3b0c4d4e5f8a9b0c1d2e3f4a5b/streams/Custom-Lightsout_CL";
@@ -97,47 +96,9 @@ fn a_rolling_upgrade_passes_machines_with_jobs_by() {
     assert_eq!(ended.all_done()["jobs"]["total"], 2);
 }
 
-/// Writes to the embedded Azure as an operator.
-fn write(fleet: &Fleet, method: &str, resource: &str, version: &str, body: &Value) {
-    let url = format!("{}{GROUP}/{resource}?api-version={version}", fleet.url());
-    let headers = [("content-type", "application/json"), ("authorization", "Bearer operator")];
-    let (status, answer) = http::send_with(method, &url, &headers, &body.to_string()).expect("it answers");
-    assert!((200..300).contains(&status), "{method} {resource}: {status} {answer}");
-}
-
 fn set_up(fleet: &Fleet, properties: &Value) {
     let set = "Microsoft.Compute/virtualMachineScaleSets/lightsout-demo";
     write(fleet, "PATCH", set, "2024-07-01", &json!({ "properties": properties }));
-}
-
-/// What is not well from a desk, as somebody with credentials of their own sees it.
-fn at_desk(fleet: &Fleet) -> Vec<Value> {
-    let settings = fleet.dir().join("scaler.toml");
-    let output: ProgramOutput =
-        lightsout_command(&fleet.dir(), &format!("doctor --config {} --json", settings.display()))
-            .envs(["AZURE_RESOURCE_MANAGER_ENDPOINT", "AZURE_AUTHORITY_HOST"].map(|name| (name, fleet.url())))
-            .envs(["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"].map(|name| (name, "desk")))
-            .output()
-            .expect("lightsout starts")
-            .into();
-    let findings: Vec<Value> =
-        output.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output:?}"))).collect();
-    // That they are there at all.
-    for row in [
-        "group",
-        "group.subnets",
-        "group.quota",
-        "template.image",
-        "template.types",
-        "scale-set.model",
-        "scale-set.members",
-        "scale-set.role",
-        "platform.token",
-    ] {
-        let there = findings.iter().any(|finding| finding["id"] == row);
-        assert_eq!(there, row != "scale-set.model", "{row}: what only a machine can tell is not shown: {output:?}");
-    }
-    findings.into_iter().filter(|finding| finding["verdict"] != "ok").collect()
 }
 
 #[test]
@@ -146,7 +107,7 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
     let id = fleet.until_phase("idle");
     let found = |fleet: &Fleet| found_of(fleet, &id, ROWS);
     assert_eq!(found(&fleet), Vec::<Value>::new(), "the fleet of `up`");
-    assert_eq!(at_desk(&fleet), Vec::<Value>::new(), "and from a desk");
+    azure_desk::each_drift_is_found_by_its_own_name(&fleet, &id);
     for (row, breaks, mends) in [
         (
             "scale-set.repairs",

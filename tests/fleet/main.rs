@@ -7,6 +7,7 @@
 
 mod agent_input;
 mod azure;
+mod azure_desk;
 mod commands;
 mod crash;
 mod desk;

@@ -7,9 +7,9 @@
 
 mod account;
 mod cloud;
+mod desk;
 pub mod facts;
 mod group;
-mod hooks;
 mod image;
 mod key;
 mod machine;
@@ -18,7 +18,6 @@ mod program;
 mod quota;
 mod scale_set;
 mod software;
-mod template;
 
 use std::fmt;
 
@@ -99,16 +98,15 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 13] = [
+const TABLE: [&[Row]; 12] = [
     software::ROWS,
     machine::ROWS,
     image::ROWS,
     cloud::ROWS,
-    group::ROWS,
-    hooks::ROWS,
-    template::ROWS,
+    desk::ROWS,
     key::ROWS,
     quota::ROWS,
+    group::ROWS,
     scale_set::ROWS,
     program::ROWS,
     account::ROWS,

@@ -1,12 +1,14 @@
 //! The Resource Manager's wire in front of the model: what is asked, whether it may be, and the answer.
 
 mod autoscale;
+mod kinds;
 mod limits;
 mod reply;
 mod resources;
 mod roles;
 mod route;
 mod show;
+mod sites;
 mod tags;
 #[cfg(test)]
 pub(super) mod testing;
@@ -72,7 +74,10 @@ fn answer(azure: &mut Azure, request: &Request, headers: &mut Headers, now: Time
         Place::Addresses { network } => resources::addresses(azure, request, network),
         Place::Sizes => resources::offered(azure, request),
         Place::Processors { location } => resources::processors(azure, request, location),
-        Place::RoleAssignments => roles::assigned(azure, request),
+        Place::Settings { site, is_list } => sites::settings(azure, request, site, *is_list),
+        Place::Switch { site, on } => sites::switch(azure, request, site, *on),
+        Place::RoleAssignments { scope } => roles::assigned(azure, request, scope),
+        Place::RoleAssignment { scope, name } => roles::assignment(azure, request, scope, name, now),
         Place::RoleDefinition { name } => roles::defined(azure, request, name),
         Place::Autoscale { group, name } => autoscale::answer(azure, request, group, name.as_deref()),
         Place::Permissions { resource } => permissions(azure, request, resource, now),

@@ -14,6 +14,8 @@ use crate::{
 
 /// What the Resource Manager's tokens are made out for.
 pub(crate) const MANAGEMENT: [&str; 2] = ["https://management.azure.com", "https://management.core.windows.net"];
+/// What those of Application Insights are.
+pub(crate) const INSIGHTS: [&str; 1] = ["https://api.applicationinsights.io"];
 /// What Key Vault's are.
 pub(crate) const VAULT: [&str; 1] = ["https://vault.azure.net"];
 
@@ -228,6 +230,16 @@ pub(crate) fn client_id(identity: &str) -> String {
 /// The object id of the principal behind an identity.
 pub(crate) fn principal_id(identity: &str) -> String {
     uuid_of("principal", identity)
+}
+
+/// The id of an Application Insights, by which its log is read.
+pub(crate) fn application_id(component: &str) -> String {
+    uuid_of("application", component)
+}
+
+/// The key with which applications write to it.
+pub(crate) fn instrumentation_key(component: &str) -> String {
+    uuid_of("instrumentation", component)
 }
 
 fn uuid_of(what: &str, identity: &str) -> String {

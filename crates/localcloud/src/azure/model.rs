@@ -27,7 +27,7 @@ pub(crate) use self::{
     machine::{OnceOff, Power, Protection, Provisioning, VirtualMachine},
     operation::Operation,
     refusal::Refused,
-    scale_set::{Orchestration, ScaleSet},
+    scale_set::{Orchestration, ScaleSet, has_system_identity, overlay},
 };
 use crate::{
     effect::{Effect, Happening},
@@ -89,6 +89,8 @@ pub(crate) struct Azure {
     pub(crate) autoscale: BTreeMap<String, Value>,
     /// Other resources, likewise.
     pub(crate) resources: BTreeMap<String, Value>,
+    /// Role assignments and the roles that somebody defined, likewise.
+    pub(crate) roles: BTreeMap<String, Value>,
     pub(crate) limits: Limits,
     effects: VecDeque<Effect>,
     pub(crate) ids: Random,
@@ -114,6 +116,7 @@ impl Azure {
             events: Vec::new(),
             autoscale: BTreeMap::new(),
             resources: BTreeMap::new(),
+            roles: BTreeMap::new(),
             effects: VecDeque::new(),
             serial: 0,
             create_failure: None,

@@ -6,8 +6,8 @@ use super::{connection::Cut, injection::with_faults};
 use crate::{
     azure::{
         arm,
-        identity::{Caller, MANAGEMENT, Tokens, Unauthenticated, VAULT},
-        ingestion,
+        identity::{Caller, INSIGHTS, MANAGEMENT, Tokens, Unauthenticated, VAULT},
+        ingestion, insights,
         vault::{self, Vault},
     },
     faults::{Call, Target},
@@ -23,6 +23,7 @@ pub(super) enum Service {
     Vault,
     /// Where logs go, and where they are read.
     Logs(ingestion::Call),
+    Insights,
     /// Where applications get their tokens.
     Login,
     /// Where they learn about that.
@@ -38,6 +39,8 @@ impl Service {
             Some(Self::Vault)
         } else if let Some(call) = ingestion::Call::of(request) {
             Some(Self::Logs(call))
+        } else if insights::is_for(request) {
+            Some(Self::Insights)
         } else if request.path.ends_with("/oauth2/v2.0/token") {
             Some(Self::Login)
         } else if request.path.ends_with("/v2.0/.well-known/openid-configuration") {
@@ -52,6 +55,7 @@ impl Service {
             Self::ResourceManager => arm::operation_id(request),
             Self::Vault => "GetSecret",
             Self::Logs(call) => call.operation(),
+            Self::Insights => "Query_Execute",
             Self::Login => "Token",
             Self::Discovery => "Discovery",
         }
@@ -69,7 +73,9 @@ impl Service {
             Refusal::Expired => return Self::unauthenticated(Unauthenticated::Expired),
         };
         let refused = match self {
-            Self::ResourceManager | Self::Login | Self::Discovery => arm::error(status, code, message, None),
+            Self::ResourceManager | Self::Insights | Self::Login | Self::Discovery => {
+                arm::error(status, code, message, None)
+            }
             Self::Vault => vault::error(status, if status == 403 { "Forbidden" } else { code }, message),
             Self::Logs(_) => ingestion::error(status, if status == 403 { "OperationFailed" } else { code }, message),
         };
@@ -101,15 +107,17 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
     let action = service.action(&request);
     // Each of Azure's clouds has a Resource Manager that is an audience by its own address, and this is one.
     let management = [MANAGEMENT[0], MANAGEMENT[1], &shared.url];
+    let insights = [INSIGHTS[0], &shared.url];
     let audiences: &[&str] = match service {
         Service::Vault => &VAULT,
         Service::Logs(call) => call.audiences(),
+        Service::Insights => &insights,
         Service::ResourceManager | Service::Login | Service::Discovery => &management,
     };
     let caller = shared.update(|state, now| {
         let caller = match service {
             Service::Login | Service::Discovery => Ok(Caller::Operator),
-            Service::ResourceManager | Service::Vault | Service::Logs(_) => {
+            Service::ResourceManager | Service::Vault | Service::Logs(_) | Service::Insights => {
                 state.tokens.caller(&request, audiences, now)
             }
         };
@@ -121,8 +129,9 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
     let machine = caller.as_ref().ok().and_then(|caller| caller.machine().map(str::to_owned));
     let call = Call { target: Target::Azure, name: action, instance: machine.as_deref() };
     let carry_out = || match (service, caller) {
-        (Service::ResourceManager, Err(why)) => Service::unauthenticated(why),
+        (Service::ResourceManager | Service::Insights, Err(why)) => Service::unauthenticated(why),
         (Service::ResourceManager, Ok(_)) => shared.update(|state, now| arm::handle(&mut state.azure, &request, now)),
+        (Service::Insights, Ok(_)) => shared.update(|state, _| insights::handle(&state.azure, &request)),
         (Service::Vault, _) => shared.update(|state, now| state.vault.handle(&state.tokens, &request, now)),
         (Service::Logs(call), caller) => {
             shared.update(|state, now| state.ingestion.handle(call, &caller, &request, now))

@@ -37,7 +37,7 @@ pub(super) fn accepted(azure: &Azure, request: &Request, response: Response, beg
     let options = azure.options();
     let url = format!(
         "{}/subscriptions/{}/providers/Microsoft.Compute/locations/{}/operations/{id}?api-version={}",
-        host(request),
+        here(request),
         options.subscription,
         options.location,
         request.query("api-version").unwrap_or_default()
@@ -49,9 +49,10 @@ pub(super) fn accepted(azure: &Azure, request: &Request, response: Response, beg
 /// Where this request went.
 pub(super) fn location(request: &Request) -> String {
     let version = request.query("api-version").unwrap_or_default();
-    format!("{}{}?api-version={version}&monitor=true", host(request), request.path)
+    format!("{}{}?api-version={version}&monitor=true", here(request), request.path)
 }
 
-fn host(request: &Request) -> String {
+/// Where the embedded cloud is, for who sent this request.
+pub(super) fn here(request: &Request) -> String {
     format!("http://{}", request.header("host").unwrap_or("127.0.0.1"))
 }

@@ -3,23 +3,18 @@
 
 use serde_json::json;
 
-use super::{Azure, not_allowed, reply::json_of};
+use super::{
+    Azure,
+    kinds::{self, Kind, Written},
+    not_allowed,
+    reply::{here, json_of},
+    show, sites,
+};
 use crate::{
-    azure::model::{Refused, ScaleSet},
+    azure::model::{Refused, ScaleSet, overlay},
     http::{Request, Response},
     time::Timestamp,
 };
-
-/// What is kept, by type, with the operations that read one of them and all.
-const KINDS: &[(&str, &str, &str)] = &[
-    ("microsoft.compute/images", "Images_Get", "Images_ListByResourceGroup"),
-    (
-        "microsoft.compute/galleries/images/versions",
-        "GalleryImageVersions_Get",
-        "GalleryImageVersions_ListByGalleryImage",
-    ),
-    ("microsoft.network/virtualnetworks", "VirtualNetworks_Get", "VirtualNetworks_List"),
-];
 
 /// The sizes of machines that are offered, each with so many processors (Azure, "Sizes for virtual machines"): series and what follows the number.
 const SERIES: [(&str, &str); 4] = [("D", "s_v5"), ("D", "as_v5"), ("E", "s_v5"), ("F", "s_v2")];
@@ -30,71 +25,120 @@ const QUOTA: u32 = 100;
 /// The addresses of each subnet that Azure keeps for itself.
 const RESERVED: u32 = 5;
 
-/// The operations of the kind of resource, or of the list of them, that has this path below `providers`; `None`: such are not kept.
-fn kind(below: &[&str]) -> Option<&'static (&'static str, &'static str, &'static str)> {
-    let (provider, rest) = below.split_first()?;
-    let kind = [*provider].into_iter().chain(rest.iter().step_by(2).copied()).collect::<Vec<_>>().join("/");
-    KINDS.iter().find(|(known, ..)| *known == kind)
+/// The operation that a call about what has this path is.
+pub(super) fn operation_id(method: &str, path: &str) -> &'static str {
+    let Some(Kind { operations, .. }) = kinds::of_path(path) else { return kinds::UNKNOWN };
+    match (method, is_list(path)) {
+        ("GET", true) if group_of(path).is_none() => operations.list_all,
+        ("GET", true) => operations.list,
+        ("GET", false) => operations.get,
+        ("PUT", false) => operations.put,
+        ("PATCH", false) => operations.patch,
+        ("DELETE", false) => operations.delete,
+        _ => kinds::UNKNOWN,
+    }
 }
 
-/// Whether what has this path is kept.
-pub(super) fn is_kept(below: &[&str]) -> bool {
-    kind(below).is_some()
+/// Whether a path is that of all of a kind, below a resource, a resource group or the subscription.
+fn is_list(path: &str) -> bool {
+    kinds::below(path).count().is_multiple_of(2)
 }
 
-/// The operation that reads it.
-pub(super) fn operation_id(path: &str) -> &'static str {
-    let lower = path.to_lowercase();
-    let below: Vec<&str> = lower.split('/').skip_while(|part| *part != "providers").skip(1).collect();
-    kind(&below).map_or("Unknown", |(_, one, all)| if below.len().is_multiple_of(2) { all } else { one })
+fn group_of(path: &str) -> Option<&str> {
+    path.split('/').nth(3).filter(|part| part.eq_ignore_ascii_case("resourceGroups"))
 }
 
 /// Answers a call about a resource, or about all of a kind, by its path.
 pub(super) fn answer(azure: &mut Azure, request: &Request, path: &str, now: Timestamp) -> Result<Response, Refused> {
+    if operation_id(&request.method, path) == kinds::UNKNOWN {
+        return Err(not_allowed(request));
+    }
+    let kind = kinds::of_path(path).ok_or_else(|| absent(path))?;
     let key = path.to_lowercase();
-    let below = key.split('/').skip_while(|part| *part != "providers").skip(1).count();
-    if below.is_multiple_of(2) {
-        if request.method != "GET" {
-            return Err(not_allowed(request));
-        }
-        let folder = format!("{key}/");
-        let is_direct = |id: &str| id.strip_prefix(&folder).is_some_and(|name| !name.contains('/'));
-        let found = azure.resources.iter().filter(|(id, _)| is_direct(id)).map(|(_, resource)| resource);
-        return Ok(Response::json(200, &json!({"value": found.collect::<Vec<_>>()})));
+    if is_list(path) {
+        return list(azure, kind, path);
     }
     match request.method.as_str() {
-        "GET" => match azure.resources.get(&key) {
-            Some(resource) => Ok(Response::json(200, resource)),
-            None => Err(absent(path)),
-        },
-        "PUT" => {
-            let mut resource = json_of(request)?;
-            if resource["location"].as_str().is_none() {
-                let message = "The location property is required for this definition.";
-                return Err(Refused::new(400, "LocationRequired", message));
-            }
-            resource["id"] = json!(path);
-            resource["name"] = json!(path.rsplit('/').next());
-            resource["properties"]["provisioningState"] = json!("Succeeded");
-            let published = &mut resource["properties"]["publishingProfile"];
-            if published.is_object() && published["publishedDate"].is_null() {
-                published["publishedDate"] = json!(now.to_string());
-            }
-            if let Some(subnets) = resource["properties"]["subnets"].as_array_mut() {
-                for subnet in subnets {
-                    subnet["id"] = json!(format!("{path}/subnets/{}", subnet["name"].as_str().unwrap_or_default()));
-                }
-            }
-            let created = azure.resources.insert(key, resource.clone()).is_none();
-            Ok(Response::json(if created { 201 } else { 200 }, &resource))
+        "GET" => azure.resources.get(&key).map(|resource| Response::json(200, resource)).ok_or_else(|| absent(path)),
+        "DELETE" => {
+            let there = azure.resources.remove(&key).is_some();
+            let below = format!("{key}/");
+            azure.resources.retain(|id, _| !id.starts_with(&below));
+            Ok(Response::empty(if there && !kind.is_part { 200 } else { 204 }))
         }
-        "DELETE" => Ok(Response::empty(if azure.resources.remove(&key).is_some() { 200 } else { 204 })),
-        _ => Err(not_allowed(request)),
+        _ => write(azure, request, kind, path, now),
     }
 }
 
-fn absent(path: &str) -> Refused {
-    Refused::new(404, "ResourceNotFound", format!("The Resource '{path}' was not found."))
+/// All of a kind: of a resource group or of the whole subscription, or the parts of a resource, which is there.
+fn list(azure: &Azure, kind: &Kind, path: &str) -> Result<Response, Refused> {
+    let folder = format!("{}/", path.to_lowercase());
+    if kind.is_part {
+        whole_of(azure, path)?;
+    }
+    let everywhere = group_of(path).is_none();
+    let is_wanted = |id: &str| {
+        let direct = id.strip_prefix(&folder).is_some_and(|name| !name.contains('/'));
+        direct || everywhere && !is_list(id) && kinds::of_path(id).is_some_and(|other| other.name == kind.name)
+    };
+    let found = azure.resources.iter().filter(|(id, _)| is_wanted(id)).map(|(_, resource)| resource);
+    Ok(Response::json(200, &json!({"value": found.collect::<Vec<_>>()})))
+}
+
+/// Writes a resource, or a part of what it says.
+fn write(azure: &mut Azure, request: &Request, kind: &Kind, path: &str, now: Timestamp) -> Result<Response, Refused> {
+    let (key, body) = (path.to_lowercase(), json_of(request)?);
+    if kind.is_part {
+        whole_of(azure, path.rsplit_once('/').map_or(path, |(folder, _)| folder))?;
+    }
+    let before = azure.resources.get(&key);
+    let mut resource = match (before, request.method.as_str()) {
+        (None, "PATCH") => return Err(absent(path)),
+        (Some(before), "PATCH") => {
+            let mut changed = before.clone();
+            overlay(&mut changed, &body);
+            changed
+        }
+        _ => body.clone(),
+    };
+    if !kind.is_part && !resource["location"].is_string() {
+        let message = "The location property is required for this definition.";
+        return Err(Refused::new(400, "LocationRequired", message));
+    }
+    resource["id"] = json!(path);
+    resource["name"] = json!(show::name_of(path));
+    resource["type"] = json!(kind.name);
+    if !kind.is_part {
+        resource["properties"]["provisioningState"] = json!("Succeeded");
+    }
+    let here = here(request);
+    let tenant = azure.options().tenant.clone();
+    (kind.complete)(&Written { path, tenant: &tenant, here: &here, now, before }, &mut resource)?;
+    let status = if before.is_none() || kind.is_part { 201 } else { 200 };
+    azure.resources.insert(key, resource.clone());
+    if kind.name == sites::KIND {
+        sites::take_settings(azure, path, &body);
+    }
+    Ok(Response::json(status, &resource))
+}
+
+/// The resource of which something with this folder is a part.
+fn whole_of(azure: &Azure, folder: &str) -> Result<(), Refused> {
+    let whole = folder.rsplit_once('/').map_or(folder, |(whole, _)| whole);
+    if azure.resources.contains_key(&whole.to_lowercase()) { Ok(()) } else { Err(absent(whole)) }
+}
+
+pub(super) fn absent(path: &str) -> Refused {
+    let below: Vec<&str> = kinds::below(path).collect();
+    let (kind, name) = (below.get(..2).map(|parts| parts.join("/")), below.get(2).copied());
+    let message = format!(
+        "The Resource '{}/{}' under resource group '{}' was not found. For more details please go to \
+         https://aka.ms/ARMResourceNotFoundFix",
+        kind.unwrap_or_default(),
+        name.unwrap_or_default(),
+        path.split('/').nth(4).unwrap_or_default()
+    );
+    Refused::new(404, "ResourceNotFound", message)
 }
 
 /// How many addresses each subnet of a network has, and how many are in use.

@@ -1,6 +1,6 @@
 //! What a path and a method mean.
 
-use super::resources;
+use super::{kinds, resources};
 use crate::http::Request;
 
 /// Where a call goes.
@@ -54,8 +54,15 @@ pub(super) enum Place {
     },
     /// All Autoscale settings of the subscription.
     AllAutoscale,
-    /// What roles somebody has on a scope.
-    RoleAssignments,
+    /// Who has which role on a scope.
+    RoleAssignments {
+        scope: String,
+    },
+    /// That somebody has a role on it.
+    RoleAssignment {
+        scope: String,
+        name: String,
+    },
     /// A role, by its name.
     RoleDefinition {
         name: String,
@@ -63,6 +70,16 @@ pub(super) enum Place {
     /// A resource that is kept as it was written, or all of a kind, by their path.
     Kept {
         path: String,
+    },
+    /// The settings of the app that has this path, to be listed or written.
+    Settings {
+        site: String,
+        is_list: bool,
+    },
+    /// The same app, to be started or stopped.
+    Switch {
+        site: String,
+        on: bool,
     },
     /// The addresses of the network that has this path.
     Addresses {
@@ -124,6 +141,8 @@ impl Route {
         let fixed: Vec<&str> = lower.iter().map(String::as_str).collect();
         let action = |at: usize| parts.get(at).map_or(Some(Action::None), |name| Action::of(name));
         let group = || parts[3].to_owned();
+        // What so many last parts are of.
+        let above = |last: usize| format!("/{}", parts[..parts.len() - last].join("/"));
         let place = match fixed.as_slice() {
             ["subscriptions", _, "providers", "microsoft.compute", "locations", _, "operations", _] => {
                 Place::Operation { id: fixed[7].to_owned() }
@@ -146,19 +165,39 @@ impl Route {
                 _,
                 "usages",
             ] => Place::Addresses { network: format!("/{}", parts[..8].join("/")) },
-            ["subscriptions", _, "resourcegroups", _, "providers", below @ ..] if resources::is_kept(below) => {
-                Place::Kept { path: format!("/{}", parts.join("/")) }
+            ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.web", "sites", _, rest @ ..]
+                if matches!(rest, ["config", ..] | ["start" | "stop"]) =>
+            {
+                let site = format!("/{}", parts[..8].join("/"));
+                match rest {
+                    ["config", "appsettings"] => Place::Settings { site, is_list: false },
+                    ["config", "appsettings", "list"] => Place::Settings { site, is_list: true },
+                    ["start"] => Place::Switch { site, on: true },
+                    ["stop"] => Place::Switch { site, on: false },
+                    _ => return None,
+                }
             }
-            ["subscriptions", .., "providers", "microsoft.authorization", "roleassignments"] => Place::RoleAssignments,
+            ["subscriptions", _, "resourcegroups", _, "providers", below @ ..] if kinds::of(below).is_some() => {
+                Place::Kept { path: above(0) }
+            }
+            ["subscriptions", _, "providers", provider, kind] if kinds::of(&[provider, kind]).is_some() => {
+                Place::Kept { path: above(0) }
+            }
+            ["subscriptions", .., "providers", "microsoft.authorization", "roleassignments"] => {
+                Place::RoleAssignments { scope: above(3) }
+            }
+            ["subscriptions", .., "providers", "microsoft.authorization", "roleassignments", name] => {
+                Place::RoleAssignment { scope: above(4), name: (*name).to_owned() }
+            }
             ["subscriptions", .., "providers", "microsoft.authorization", "roledefinitions", name] => {
                 Place::RoleDefinition { name: (*name).to_owned() }
             }
             ["subscriptions", _, "providers", "microsoft.insights", "autoscalesettings"] => Place::AllAutoscale,
             ["subscriptions", .., "providers", "microsoft.resources", "tags", "default"] => {
-                Place::Tags { resource: format!("/{}", parts[..parts.len() - 4].join("/")) }
+                Place::Tags { resource: above(4) }
             }
             ["subscriptions", .., "providers", "microsoft.authorization", "permissions"] => {
-                Place::Permissions { resource: format!("/{}", parts[..parts.len() - 3].join("/")) }
+                Place::Permissions { resource: above(3) }
             }
             [
                 "subscriptions",
@@ -218,13 +257,35 @@ pub(crate) fn operation_id(request: &Request) -> &'static str {
             "PATCH" => "Tags_UpdateAtScope",
             _ => "Unknown",
         },
-        Place::Kept { path } if method == "GET" => resources::operation_id(&path),
-        Place::Kept { .. } => "Unknown",
+        Place::Kept { path } => resources::operation_id(method, &path),
+        Place::Settings { is_list, .. } => match (method, is_list) {
+            ("POST", true) => "WebApps_ListApplicationSettings",
+            ("PUT", false) => "WebApps_UpdateApplicationSettings",
+            _ => "Unknown",
+        },
+        Place::Switch { on, .. } => {
+            if on {
+                "WebApps_Start"
+            } else {
+                "WebApps_Stop"
+            }
+        }
         Place::Addresses { .. } => "VirtualNetworks_ListUsage",
         Place::Sizes => "ResourceSkus_List",
         Place::Processors { .. } => "Usage_List",
-        Place::RoleAssignments => "RoleAssignments_ListForScope",
-        Place::RoleDefinition { .. } => "RoleDefinitions_Get",
+        Place::RoleAssignments { .. } => "RoleAssignments_ListForScope",
+        Place::RoleAssignment { .. } => match method {
+            "GET" => "RoleAssignments_Get",
+            "PUT" => "RoleAssignments_Create",
+            "DELETE" => "RoleAssignments_Delete",
+            _ => "Unknown",
+        },
+        Place::RoleDefinition { .. } => match method {
+            "GET" => "RoleDefinitions_Get",
+            "PUT" => "RoleDefinitions_CreateOrUpdate",
+            "DELETE" => "RoleDefinitions_Delete",
+            _ => "Unknown",
+        },
         Place::AllAutoscale => "AutoscaleSettings_ListBySubscription",
         Place::Autoscale { name: None, .. } => "AutoscaleSettings_ListByResourceGroup",
         Place::Autoscale { name: Some(_), .. } => match method {

@@ -8,7 +8,7 @@ use super::{Azure, Orchestration};
 use crate::{
     azure::{
         identity::{client_id, principal_id},
-        model::{Operation, Power, ScaleSet, VirtualMachine},
+        model::{Operation, Power, ScaleSet, VirtualMachine, has_system_identity},
     },
     http::{Request, Response},
 };
@@ -47,23 +47,32 @@ pub(super) fn set(azure: &Azure, set: &ScaleSet) -> Value {
         shown["zones"] = json!(set.zones);
     }
     if set.identity["type"].is_string() {
-        shown["identity"] = identity(azure, set);
+        shown["identity"] = identity(&azure.options().tenant, &set.unique_id, &set.identity);
     }
     shown
 }
 
-fn identity(azure: &Azure, set: &ScaleSet) -> Value {
-    let mut shown = json!({"type": set.identity["type"]});
-    if set.has_system_identity() {
-        shown["principalId"] = json!(principal_id(&set.unique_id));
-        shown["tenantId"] = json!(azure.options().tenant);
+/// Who a resource is: with an identity of its own, which is made of this, and with those that somebody assigned to it.
+pub(super) fn identity(tenant: &str, own: &str, written: &Value) -> Value {
+    let mut shown = json!({"type": written["type"]});
+    if has_system_identity(written) {
+        shown["principalId"] = json!(principal_id(own));
+        shown["tenantId"] = json!(tenant);
     }
-    let users = set.user_identities();
-    if !users.is_empty() {
-        let entry = |id: &str| (id.to_owned(), json!({"principalId": principal_id(id), "clientId": client_id(id)}));
-        shown["userAssignedIdentities"] = Value::Object(users.into_iter().map(entry).collect::<Map<_, _>>());
+    let has_users = written["type"].as_str().is_some_and(|kind| kind.contains("UserAssigned"));
+    let users = written["userAssignedIdentities"].as_object().filter(|users| has_users && !users.is_empty());
+    if let Some(users) = users {
+        let entry = |(id, _): (&String, &Value)| {
+            (id.clone(), json!({"principalId": principal_id(id), "clientId": client_id(id)}))
+        };
+        shown["userAssignedIdentities"] = Value::Object(users.iter().map(entry).collect::<Map<_, _>>());
     }
     shown
+}
+
+/// The name at the end of a path.
+pub(super) fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// How many machines of a set are in which state.

@@ -6,3 +6,5 @@ mod errors;
 mod leaving;
 mod machines;
 mod resources;
+mod roles;
+mod sites;

@@ -160,7 +160,7 @@ impl ScaleSet {
 
     /// Whether it has an identity of its own.
     pub(crate) fn has_system_identity(&self) -> bool {
-        self.identity["type"].as_str().is_some_and(|kind| kind.contains("SystemAssigned"))
+        has_system_identity(&self.identity)
     }
 
     /// Writes over it what a PUT or a PATCH says.
@@ -208,8 +208,13 @@ impl ScaleSet {
     }
 }
 
+/// Whether a resource that was written with these identities has one of its own.
+pub(crate) fn has_system_identity(written: &Value) -> bool {
+    written["type"].as_str().is_some_and(|kind| kind.contains("SystemAssigned"))
+}
+
 /// Puts an object's members over another's, at every depth; a null takes one away.
-fn overlay(under: &mut Value, over: &Value) {
+pub(crate) fn overlay(under: &mut Value, over: &Value) {
     match (under, over) {
         (_, Value::Null) => {}
         (Value::Object(under), Value::Object(over)) => {

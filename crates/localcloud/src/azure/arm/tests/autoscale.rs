@@ -44,24 +44,6 @@ fn who_is_let_in_may_do_everything_to_what_is_there() {
 }
 
 #[test]
-fn each_identity_of_a_scale_set_is_told_to_be_an_owner_and_nobody_else_is() {
-    let own = json!({"identity": {"type": "SystemAssigned"}});
-    let mut bench = Bench::uniform(0, &own);
-    let set = bench.get("virtualMachineScaleSets/ci");
-    let roles = |principal: &str| {
-        format!(
-            "virtualMachineScaleSets/ci/providers/Microsoft.Authorization/roleAssignments?$filter=assignedTo('{principal}')"
-        )
-    };
-    let listed = bench.get(&roles(set["identity"]["principalId"].as_str().unwrap()));
-    let role = bench.get(listed["value"][0]["properties"]["roleDefinitionId"].as_str().unwrap());
-    assert_eq!(role["properties"]["permissions"][0]["actions"], json!(["*"]), "{listed}");
-    assert_eq!(bench.get(&roles("nobody"))["value"], json!([]));
-    let other = bench.call("GET", &roles("nobody").replace("assignedTo", "atScope"), &Value::Null, &[]);
-    assert_eq!(refusal(&other, 400), "UnsupportedQuery");
-}
-
-#[test]
 fn tags_are_written_beside_the_others_and_a_machine_of_a_uniform_set_has_none_of_its_own() {
     let mut bench = Bench::flexible(1, &json!({"tags": {"team": "ci"}}));
     let machine = format!("virtualMachines/{}", bench.names()[0]);
