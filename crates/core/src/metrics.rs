@@ -22,7 +22,7 @@ pub use histogram::Histogram;
 pub use reasons::{cloud_reason, platform_reason};
 pub use registry::{Registry, Sample, Value};
 pub use scaler::{ScalerMeter, Seen};
-pub use table::{METRICS, metric, table};
+pub use table::{METRICS, metric};
 
 /// Names a metric in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,6 +6,7 @@
 mod default_settings;
 mod durations;
 mod examples;
+mod metrics;
 mod migration;
 mod monitoring;
 mod records;
@@ -100,7 +101,7 @@ fn the_table_of_doctor_lists_its_rows() {
 
 #[test]
 fn the_table_of_metrics_is_the_registry() {
-    check("docs/metrics.md", &[("metrics", lightsout_core::metrics::table())]);
+    check("docs/metrics.md", &[("metrics", metrics::table())]);
 }
 
 #[test]
