@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Refused, show, sites};
+use super::{show, sites};
 use crate::{
     azure::identity::{application_id, instrumentation_key},
     time::Timestamp,
@@ -13,11 +13,10 @@ pub(super) struct Kind {
     /// Its type, as Azure writes it.
     pub(super) name: &'static str,
     pub(super) operations: Operations,
-    /// Adds what Azure itself says of one that was written.
-    ///
-    /// # Errors
-    /// What is said against it.
-    pub(super) complete: fn(&Written<'_>, &mut Value) -> Result<(), Refused>,
+    /// What must be in one that is written.
+    pub(super) needs: &'static [&'static str],
+    /// Adds what Azure itself says of it.
+    pub(super) complete: fn(&Written<'_>, &mut Value),
     /// Whether it is a part of another resource, which must be there: that has a location, and it has none.
     pub(super) is_part: bool,
 }
@@ -57,7 +56,8 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: UNKNOWN,
             delete: "Images_Delete",
         },
-        complete: |_, _| Ok(()),
+        needs: &[],
+        complete: |_, _| (),
         is_part: false,
     },
     Kind {
@@ -70,6 +70,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: UNKNOWN,
             delete: "GalleryImageVersions_Delete",
         },
+        needs: &[],
         complete: published,
         is_part: false,
     },
@@ -83,6 +84,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: UNKNOWN,
             delete: "VirtualNetworks_Delete",
         },
+        needs: &[],
         complete: network,
         is_part: false,
     },
@@ -96,6 +98,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: "Vaults_Update",
             delete: "Vaults_Delete",
         },
+        needs: &["/properties/tenantId", "/properties/sku/name"],
         complete: vault,
         is_part: false,
     },
@@ -109,6 +112,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: "WebApps_Update",
             delete: "WebApps_Delete",
         },
+        needs: &[],
         complete: sites::complete,
         is_part: false,
     },
@@ -122,6 +126,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: UNKNOWN,
             delete: "WebApps_DeleteFunction",
         },
+        needs: &["/properties/config"],
         complete: sites::complete_function,
         is_part: true,
     },
@@ -135,6 +140,7 @@ pub(super) const KINDS: [Kind; 7] = [
             patch: UNKNOWN,
             delete: "Components_Delete",
         },
+        needs: &[],
         complete: component,
         is_part: false,
     },
@@ -158,29 +164,23 @@ pub(super) fn of(below: &[&str]) -> Option<&'static Kind> {
     KINDS.iter().find(|known| known.name.eq_ignore_ascii_case(&kind))
 }
 
-fn published(written: &Written<'_>, version: &mut Value) -> Result<(), Refused> {
+fn published(written: &Written<'_>, version: &mut Value) {
     let profile = &mut version["properties"]["publishingProfile"];
     if profile.is_object() && profile["publishedDate"].is_null() {
         profile["publishedDate"] = json!(written.now.to_string());
     }
-    Ok(())
 }
 
-fn network(written: &Written<'_>, network: &mut Value) -> Result<(), Refused> {
+fn network(written: &Written<'_>, network: &mut Value) {
     for subnet in network["properties"]["subnets"].as_array_mut().into_iter().flatten() {
         let name = subnet["name"].as_str().unwrap_or_default();
         subnet["id"] = json!(format!("{}/subnets/{name}", written.path));
     }
-    Ok(())
 }
 
 /// A vault as a resource ("Vaults - Get"). All have their secrets at the one address where the embedded cloud has any.
-fn vault(written: &Written<'_>, vault: &mut Value) -> Result<(), Refused> {
+fn vault(written: &Written<'_>, vault: &mut Value) {
     let properties = &mut vault["properties"];
-    if !properties["tenantId"].is_string() || !properties["sku"]["name"].is_string() {
-        let message = "A vault needs properties.tenantId and properties.sku.";
-        return Err(Refused::new(400, "BadRequest", message));
-    }
     for (key, value) in [
         ("accessPolicies", json!([])),
         ("enableRbacAuthorization", json!(false)),
@@ -193,11 +193,10 @@ fn vault(written: &Written<'_>, vault: &mut Value) -> Result<(), Refused> {
         }
     }
     properties["vaultUri"] = json!(format!("{}/", written.here));
-    Ok(())
 }
 
 /// An Application Insights ("Components - Get"), with the keys by which applications write to it and people read.
-fn component(written: &Written<'_>, component: &mut Value) -> Result<(), Refused> {
+fn component(written: &Written<'_>, component: &mut Value) {
     let (application, key) = (application_id(written.path), instrumentation_key(written.path));
     let properties = &mut component["properties"];
     properties["ConnectionString"] =
@@ -210,5 +209,4 @@ fn component(written: &Written<'_>, component: &mut Value) -> Result<(), Refused
         Some(before) => before["properties"]["CreationDate"].clone(),
         None => json!(written.now.to_string()),
     };
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Resources that are kept as they were written, with what is counted of them: the images and networks that scale sets name, and what the subscription
 //! may run. Nothing here acts on them, and machines start from any image.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Azure,
@@ -105,6 +105,10 @@ fn write(azure: &mut Azure, request: &Request, kind: &Kind, path: &str, now: Tim
         let message = "The location property is required for this definition.";
         return Err(Refused::new(400, "LocationRequired", message));
     }
+    if let Some(missing) = kind.needs.iter().find(|part| resource.pointer(part).is_none_or(Value::is_null)) {
+        let message = format!("The resource needs {}.", missing[1..].replace('/', "."));
+        return Err(Refused::new(400, "BadRequest", message));
+    }
     resource["id"] = json!(path);
     resource["name"] = json!(show::name_of(path));
     resource["type"] = json!(kind.name);
@@ -113,7 +117,7 @@ fn write(azure: &mut Azure, request: &Request, kind: &Kind, path: &str, now: Tim
     }
     let here = here(request);
     let tenant = azure.options().tenant.clone();
-    (kind.complete)(&Written { path, tenant: &tenant, here: &here, now, before }, &mut resource)?;
+    (kind.complete)(&Written { path, tenant: &tenant, here: &here, now, before }, &mut resource);
     let status = if before.is_none() || kind.is_part { 201 } else { 200 };
     azure.resources.insert(key, resource.clone());
     if kind.name == sites::KIND {

@@ -15,7 +15,7 @@ fn settings_of(site: &str) -> String {
 }
 
 /// What Azure says of an app that was written. The configuration in which it was written is not told again.
-pub(super) fn complete(written: &Written<'_>, site: &mut Value) -> Result<(), Refused> {
+pub(super) fn complete(written: &Written<'_>, site: &mut Value) {
     let state = written.before.map_or(json!("Running"), |before| before["properties"]["state"].clone());
     let host = format!("{}.azurewebsites.net", show::name_of(written.path).to_lowercase());
     let properties = &mut site["properties"];
@@ -30,7 +30,6 @@ pub(super) fn complete(written: &Written<'_>, site: &mut Value) -> Result<(), Re
     if site["identity"]["type"].is_string() {
         site["identity"] = show::identity(written.tenant, written.path, &site["identity"]);
     }
-    Ok(())
 }
 
 /// The settings with which an app is written.
@@ -42,17 +41,13 @@ pub(super) fn take_settings(azure: &mut Azure, site: &str, body: &Value) {
 }
 
 /// What Azure says of a function: its name is that of its app and its own.
-pub(super) fn complete_function(written: &Written<'_>, function: &mut Value) -> Result<(), Refused> {
+pub(super) fn complete_function(written: &Written<'_>, function: &mut Value) {
     let (app, name) = written.path.rsplit_once("/functions/").unwrap_or_default();
-    if !function["properties"]["config"].is_object() {
-        return Err(Refused::new(400, "BadRequest", "A function needs properties.config."));
-    }
     function["name"] = json!(format!("{}/{name}", show::name_of(app)));
     let properties = &mut function["properties"];
     properties["name"] = json!(name);
     properties["function_app_id"] = json!(app);
     properties["isDisabled"] = json!(properties["isDisabled"] == true || properties["config"]["disabled"] == true);
-    Ok(())
 }
 
 /// An app's settings: all are read by a POST, since they are secrets, and all are written.
