@@ -29,6 +29,9 @@ const MODULE: &str = include_str!("../../terraform/azure/roles.tf");
 /// A call of an operator: method, resource below [`GROUP`], version of the API, body.
 type Call = (&'static str, String, &'static str, Value);
 
+/// The rows that are not well, each with how bad it is.
+type Found = Vec<(&'static str, &'static str)>;
+
 fn send(fleet: &Fleet, (method, resource, version, body): &Call) -> Value {
     write(fleet, method, resource, version, body)
 }
@@ -127,7 +130,7 @@ fn timer() -> Call {
 }
 
 /// What is found, the call that makes it so and the one that mends it.
-fn drifts(agent: &Value, scaler: &Value, connection: &Value) -> Vec<(Vec<(&'static str, &'static str)>, Call, Call)> {
+fn drifts(agent: &Value, scaler: &Value, connection: &Value) -> Vec<(Found, Call, Call)> {
     let switch = |how: &str| ("POST", format!("{APP}/{how}"), APPS, Value::Null);
     let back = settings(connection, &[]);
     let identity = |kind: &str| ("PATCH", APP.to_owned(), APPS, json!({"identity": {"type": kind}}));
