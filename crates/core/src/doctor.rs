@@ -7,9 +7,9 @@
 
 mod account;
 mod cloud;
-mod desk;
 pub mod facts;
 mod group;
+mod hooks;
 mod image;
 mod key;
 mod machine;
@@ -18,6 +18,7 @@ mod program;
 mod quota;
 mod scale_set;
 mod software;
+mod template;
 
 use std::fmt;
 
@@ -98,15 +99,16 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 12] = [
+const TABLE: [&[Row]; 13] = [
     software::ROWS,
     machine::ROWS,
     image::ROWS,
     cloud::ROWS,
-    desk::ROWS,
+    group::ROWS,
+    hooks::ROWS,
+    template::ROWS,
     key::ROWS,
     quota::ROWS,
-    group::ROWS,
     scale_set::ROWS,
     program::ROWS,
     account::ROWS,

@@ -11,11 +11,11 @@ pub use self::group::{GroupFacts, HoldFacts, NextImage, NotOffered, RefreshFacts
 use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
-    desk::{Subnet, TemplateFacts, secrets_in},
     key::KeyFacts,
     program::{ProgramFacts, ProgramGroup},
     quota::QuotaFacts,
     scale_set::{MemberModels, ScaleSetFacts, ScaleSetModel, SpotModel},
+    template::{Subnet, TemplateFacts, secrets_in},
 };
 use crate::{
     cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings, space::FileSystem,

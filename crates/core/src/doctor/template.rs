@@ -4,7 +4,11 @@ use std::{ops::Not, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Facts, Judgement, Row, Scope, Verdict, facts::CloudFacts, of, of_each};
+use super::{
+    Facts, Judgement, Row, Scope, Verdict,
+    facts::{CloudFacts, NextImage, NotOffered},
+    of, of_each,
+};
 use crate::tellable::token_beginnings;
 
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
@@ -41,22 +45,6 @@ pub struct Subnet {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    Row {
-        id: "group",
-        scope: Scope::Desk,
-        meaning: "the pool's group is in this account and region",
-        remedy: "correct `pool.group` or `pool.region`, or look with the credentials of the account that has it",
-        judge: |facts| {
-            let cloud = facts.cloud.as_ref()?;
-            match (&cloud.group, &cloud.scale_set, &cloud.program) {
-                (Some(Ok(group)), ..) => Judgement::ok(group.address.clone()),
-                (Some(Err(why)), ..) => Judgement::unknown(why.clone()),
-                (None, Some(_), _) => Judgement::ok("it is a scale set"),
-                (None, None, Some(_)) => Judgement::ok("the program knows it"),
-                (None, None, None) => Judgement::wrong("there is no such group"),
-            }
-        },
-    },
     Row {
         id: "template",
         scope: Scope::Desk,
@@ -156,6 +144,33 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        id: "template.image",
+        scope: Scope::Group,
+        meaning: "the image that new instances start from is there, may be used, and is not deprecated",
+        remedy: "build an image, name it in a new version of the launch template, and have the group use that version; \
+                 on Azure az vmss update --ids {group} --set virtualMachineProfile.storageProfile.imageReference.id=ID",
+        judge: |facts| of_each(&facts.cloud.as_ref()?.next_images, |image| of(Some(image), judge_image)),
+    },
+    Row {
+        id: "template.types",
+        scope: Scope::Group,
+        meaning: "each zone of the group has each of its instance types",
+        remedy: "take the zone's subnet out of the group, or the type out of its policy: launches there fail, some of the time; where none is left, name another \
+                 type: on Azure az vmss update --ids {group} --set sku.name=SIZE",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.not_offered.as_ref(), |NotOffered { missing, all }| {
+                let seen = format!("not offered: {}", missing.join(", "));
+                if missing.is_empty() {
+                    Judgement::ok("all of them")
+                } else if *all {
+                    Judgement::wrong(format!("{seen}: nothing can start"))
+                } else {
+                    Judgement::warning(seen)
+                }
+            })
+        },
+    },
+    Row {
         id: "group.subnets",
         scope: Scope::Desk,
         meaning: "the group's subnets are there, and have addresses left for all that it may have",
@@ -164,6 +179,23 @@ pub(super) const ROWS: &[Row] = &[
         judge: |facts| of(facts.cloud.as_ref()?.subnets.as_ref(), |subnets| judge_subnets(facts, subnets)),
     },
 ];
+
+fn judge_image(image: &NextImage) -> Option<Judgement> {
+    let later = |later: &String| format!(" (not {later})");
+    let id = format!("{}{}", image.id, image.passed_over.iter().map(later).collect::<String>());
+    if !image.usable {
+        return Judgement::wrong(format!(
+            "{id} does not exist, or this account may not use it: nothing can start from it"
+        ));
+    }
+    match image.deprecated {
+        Some(at) if at <= image.now => {
+            Judgement::warning(format!("{id} is deprecated since {}", at.strftime("%Y-%m-%d")))
+        }
+        Some(at) => Judgement::ok(format!("{id}, until {}", at.strftime("%Y-%m-%d"))),
+        None => Judgement::ok(id),
+    }
+}
 
 /// Judges each template, and says of which it is where there are several.
 fn templates(facts: &Facts, judge: impl Fn(&TemplateFacts) -> Option<Judgement>) -> Option<Judgement> {
