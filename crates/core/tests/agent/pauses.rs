@@ -47,8 +47,12 @@ fn born_without(salt: Salt) -> Rig {
 fn protection_that_is_refused_for_good_is_asked_for_ever_more_rarely() {
     let denied = || Outcome::Denied("not authorized".into());
     let throttled = || Outcome::Rejected("too many calls".into());
+    // A detached one has nothing to be protected from; nor does one find that out that was started again beside its runner.
+    let restarted = Rig::resumed(while_busy(), Saved::Serving, true);
     for (mut rig, request, outcome) in [
         (born_without(Salt::NONE), Request::Protect(true), denied()),
+        (born_without(Salt::NONE), Request::Protect(true), Outcome::NotInGroup),
+        (restarted, Request::Protect(true), Outcome::NotInGroup),
         (Rig::idle(while_busy()), Request::Protect(false), denied()),
         (Rig::idle(while_busy()), Request::Protect(false), throttled()),
     ] {

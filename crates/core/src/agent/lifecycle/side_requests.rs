@@ -302,7 +302,8 @@ impl Lifecycle {
                     // Given up perhaps: whoever gets a job now asks for it, whatever was known before.
                     self.side.protected = None;
                 }
-                let presses = self.side.wanted && !matches!(outcome, Outcome::Denied(_));
+                // Detached it has nothing to be protected from.
+                let presses = self.side.wanted && !matches!(outcome, Outcome::Denied(_) | Outcome::NotInGroup);
                 self.side.protection.again(now, salt, if presses { UNPROTECTED } else { Duration::MAX });
             }
         } else if self.side.ready.asked == Some(id) {
