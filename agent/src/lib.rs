@@ -133,6 +133,7 @@ fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failur
 }
 
 fn run(args: &Run, runtime: Runtime) -> Result<ExitCode, Failure> {
+    memory::note_files();
     log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
     let settings = settings::at_the_start(&args.config.config).map_err(Failure::Refused)?;
     let code = match runtime.block_on(start::run(settings, &args.config.config, args.shown())) {

@@ -1,29 +1,44 @@
 //! Gives memory back that only the start needed.
 
-use std::fs;
+use std::{fs, sync::OnceLock};
 
 use rustix::mm::{Advice, madvise};
 
-/// Takes what is mapped of files and was never written to out of this process: text, constants and relocations, of the program and of its
-/// libraries. What is used of it comes back from the page cache at its next use, and what only the start used (and the kernel mapped around that)
-/// does not. Where the kernel does not tell, nothing is given back.
+/// Where a mapping begins and ends.
+type Range = (usize, usize);
+
+/// What was mapped of files when the program began.
+static FROM_THE_START: OnceLock<Vec<Range>> = OnceLock::new();
+
+/// Notes what is mapped of files. To be called before there is a second thread: what the loader has mapped by then stays where it is for as long as
+/// the process lives, and what comes later may go again at any time, as name services do.
+pub(crate) fn note_files() {
+    let _ = FROM_THE_START.set(mapped_and_unwritten());
+}
+
+/// Takes what was noted, and was never written to, out of this process: text, constants and relocations, of the program and of its libraries. What is
+/// used of it comes back from the page cache at its next use, and what only the start used (and the kernel mapped around that) does not. Where
+/// nothing was noted or the kernel does not tell, nothing is given back.
 pub(crate) fn give_back_files() {
-    let Ok(maps) = fs::read_to_string("/proc/self/smaps") else {
-        return;
-    };
-    for (begin, end) in unwritten(&maps) {
+    let Some(noted) = FROM_THE_START.get() else { return };
+    for (begin, end) in mapped_and_unwritten().into_iter().filter(|range| noted.contains(range)) {
         #[expect(
             unsafe_code,
             reason = "the advice is about addresses; a private mapping of a file that was never written to is read again"
         )]
-        // SAFETY: the range is a private mapping of a file and has no page of its own (as the kernel has just said), and cannot get one meanwhile,
-        // since it is not writable: its pages hold nothing but the file's.
+        // SAFETY: the range is a private mapping of a file that the loader made, which nobody takes away, and has no page of its own (as the kernel
+        // has just said), and cannot get one meanwhile, since it is not writable: its pages hold nothing but the file's.
         let _ = unsafe { madvise(begin as *mut std::ffi::c_void, end - begin, Advice::LinuxDontNeed) };
     }
 }
 
+/// None where the kernel does not tell.
+fn mapped_and_unwritten() -> Vec<Range> {
+    fs::read_to_string("/proc/self/smaps").map(|maps| unwritten(&maps)).unwrap_or_default()
+}
+
 /// The mappings in the text of /proc/PID/smaps (proc_pid_smaps(5)) that hold nothing but pages of files.
-fn unwritten(maps: &str) -> Vec<(usize, usize)> {
+fn unwritten(maps: &str) -> Vec<Range> {
     let mut found = Vec::new();
     let mut candidate = None;
     for line in maps.lines() {
@@ -40,7 +55,7 @@ fn unwritten(maps: &str) -> Vec<(usize, usize)> {
 }
 
 /// The addresses of a mapping that is a file's, private and not writable.
-fn readable_file(fields: &str, rest: &str) -> Option<(usize, usize)> {
+fn readable_file(fields: &str, rest: &str) -> Option<Range> {
     let mut fields = fields.split(' ');
     let (range, rights, inode) = (fields.next()?, fields.next()?, rest.split(' ').nth(1)?);
     if !matches!(rights, "r--p" | "r-xp") || inode == "0" {
@@ -89,12 +104,21 @@ mod tests {
     }
 
     // How much it is worth is measured in tests/bench.
+    #[tokio::test]
+    async fn a_program_goes_on_whose_files_were_given_back() {
+        lightsout_io::testing::rerun("memory::tests::given_back", &[]).await;
+    }
+
+    /// Where nobody maps anything meanwhile, as other tests do.
     #[test]
-    fn a_program_goes_on_whose_files_were_given_back() {
+    #[ignore = "a_program_goes_on_whose_files_were_given_back runs it in a process of its own"]
+    fn given_back() {
         let data = vec![1_u64; 100_000];
-        let found = unwritten(&fs::read_to_string("/proc/self/smaps").unwrap());
+        give_back_files();
+        note_files();
+        let noted = FROM_THE_START.get().unwrap();
         let code = give_back_files as fn() as usize;
-        assert!(found.iter().any(|(begin, end)| (*begin..*end).contains(&code)), "{found:x?}");
+        assert!(noted.iter().any(|(begin, end)| (*begin..*end).contains(&code)), "{noted:x?}");
         give_back_files();
         assert_eq!(data.iter().sum::<u64>(), 100_000);
     }

@@ -90,7 +90,8 @@ impl Lifecycle {
                 self.await_end(retiring, now);
             }
             Outcome::Member(_) if shows_at.is_some() => {
-                if retiring.accepted.is_none() {
+                // What this agent asked for itself has a note of its own.
+                if retiring.accepted.is_none() && retiring.asked == self.end_asked {
                     self.note("the end may have been asked for already, and a description that shows it may be late");
                 }
                 self.again_by(shows_at, now);
