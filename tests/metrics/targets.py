@@ -1,16 +1,24 @@
-"""Tells Prometheus where the programs of a local fleet show their metrics, and keeps a page of each kind and the agents' logs.
+"""Tells Prometheus where the programs of a local fleet show their metrics, and keeps a page of each kind and the agents' logs. Nothing that it keeps is
+ever there in part, and a TERM ends it after one more round, which has the last lines.
 
 usage: targets.py FLEET SCALER WORK
 """
 
 import json
 import pathlib
+import signal
 import sys
-import time
+import threading
 import urllib.request
 
 fleet, scaler, work = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 (work / "logs").mkdir(exist_ok=True)
+
+
+def put(path, content):
+    new = work / "kept.new"
+    new.write_bytes(content)
+    new.rename(path)
 
 
 def page(address, name):
@@ -19,7 +27,7 @@ def page(address, name):
             text = reply.read()
     except OSError:
         return
-    (work / f"page.{name}").write_bytes(text)
+    put(work / f"page.{name}", text)
 
 
 def agents():
@@ -32,18 +40,24 @@ def agents():
             yield address
 
 
-while True:
+def look():
     known = list(agents())
-    text = json.dumps([{"targets": [scaler], "labels": {"program": "scaler"}}, {"targets": known, "labels": {"program": "agent"}}])
-    new = work / "targets.new"
-    new.write_text(text)
-    new.rename(work / "targets" / "lightsout.json")
+    targets = [{"targets": [scaler], "labels": {"program": "scaler"}}, {"targets": known, "labels": {"program": "agent"}}]
+    put(work / "targets" / "lightsout.json", json.dumps(targets).encode())
     page(scaler, "scaler")
     for address in known:
         page(address, "agent")
     for log in fleet.glob("instances/*/agent.log"):
         try:
-            (work / "logs" / log.parent.name).write_bytes(log.read_bytes())
+            text = log.read_bytes()
         except OSError:
-            pass
-    time.sleep(0.3)
+            continue
+        put(work / "logs" / log.parent.name, text)
+
+
+ending = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ending.set())
+last = False
+while not last:
+    last = ending.wait(0.3)
+    look()
