@@ -167,10 +167,10 @@ variable "application_insights_id" {
 variable "agents_workspace_id" {
   type        = string
   default     = ""
-  description = "The Log Analytics workspace that gets the instances' records, by its id, in `location`: a table of its own is made there, and what leads into it, and two alert rules look at what instances leave for. None: the records end with the machine's journal."
+  description = "The Log Analytics workspace that gets the instances' records, by its id, in `location`: a table of its own is made there, and what leads into it, and two alert rules look at what instances leave for. It must exist before the plan, or be applied first with -target. None: the records end with the machine's journal."
   validation {
-    condition     = var.agents_workspace_id == "" || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.OperationalInsights/workspaces/[^/]+$", var.agents_workspace_id))
-    error_message = "agents_workspace_id: the id of a Log Analytics workspace, as azurerm_log_analytics_workspace has it."
+    condition     = var.agents_workspace_id == "" || can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.OperationalInsights/workspaces/[^/]+$", var.agents_workspace_id))
+    error_message = "agents_workspace_id: the id of a Log Analytics workspace, as azurerm_log_analytics_workspace has it, in its upper and lower case."
   }
 }
 

@@ -273,6 +273,15 @@ run "agents_workspace_id" {
   expect_failures = [var.agents_workspace_id]
 }
 
+# The provider tells upper case from lower case in it, and would refuse it at the apply only.
+run "agents_workspace_id_in_lower_case" {
+  command = plan
+  variables {
+    agents_workspace_id = "/subscriptions/x/resourcegroups/logs/providers/microsoft.operationalinsights/workspaces/ci"
+  }
+  expect_failures = [var.agents_workspace_id]
+}
+
 run "storage_account_name" {
   command = plan
   variables {
