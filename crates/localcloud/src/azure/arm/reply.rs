@@ -25,10 +25,26 @@ pub(super) fn json_of(request: &Request) -> Result<Value, Refused> {
         let message = format!("The request content was invalid and could not be deserialized: '{error}'.");
         Refused::new(400, "InvalidRequestContent", message)
     })?;
-    if body.is_object() {
-        return Ok(body);
+    if !body.is_object() {
+        return Err(Refused::new(400, "InvalidRequestContent", "The request content is not a JSON object."));
     }
-    Err(Refused::new(400, "InvalidRequestContent", "The request content is not a JSON object."))
+    // What is added to them expects as much.
+    match ["properties", "sku"].into_iter().find(|key| !body[key].is_null() && !body[key].is_object()) {
+        Some(key) => Err(no_object(key)),
+        None => Ok(body),
+    }
+}
+
+/// Refuses a list in which something else is than objects; that it is there is not asked.
+pub(super) fn must_be_objects(body: &Value, list: &'static str) -> Result<(), Refused> {
+    let found = body["properties"][list].as_array().into_iter().flatten().all(Value::is_object);
+    if found { Ok(()) } else { Err(no_object(list)) }
+}
+
+fn no_object(key: &str) -> Refused {
+    let message =
+        format!("The request content was invalid and could not be deserialized: '{key}' holds what is no object.");
+    Refused::new(400, "InvalidRequestContent", message)
 }
 
 /// Says where the operation that a call began is asked about.

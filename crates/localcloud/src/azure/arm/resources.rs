@@ -7,7 +7,7 @@ use super::{
     Azure,
     kinds::{self, Kind, Written},
     not_allowed,
-    reply::{here, json_of},
+    reply::{here, json_of, must_be_objects},
     show, sites,
 };
 use crate::{
@@ -88,6 +88,7 @@ fn list(azure: &Azure, kind: &Kind, path: &str) -> Result<Response, Refused> {
 /// Writes a resource, or a part of what it says.
 fn write(azure: &mut Azure, request: &Request, kind: &Kind, path: &str, now: Timestamp) -> Result<Response, Refused> {
     let (key, body) = (path.to_lowercase(), json_of(request)?);
+    must_be_objects(&body, "subnets")?;
     if kind.is_part {
         whole_of(azure, path.rsplit_once('/').map_or(path, |(folder, _)| folder))?;
     }

@@ -3,7 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Azure, not_allowed, reply::json_of, show};
+use super::{
+    Azure, not_allowed,
+    reply::{json_of, must_be_objects},
+    show,
+};
 use crate::{
     azure::model::Refused,
     http::{Request, Response},
@@ -133,7 +137,9 @@ pub(super) fn defined(azure: &mut Azure, request: &Request, name: &str) -> Resul
         "GET" => definition_of(azure, name).map(|found| Response::json(200, &found)),
         "PUT" => {
             must_be_guid(name, "InvalidRoleDefinitionId")?;
-            let mut properties = json_of(request)?["properties"].clone();
+            let body = json_of(request)?;
+            must_be_objects(&body, "permissions")?;
+            let mut properties = body["properties"].clone();
             let permissions = properties["permissions"].as_array_mut().filter(|permissions| !permissions.is_empty());
             let (Some(permissions), true) = (permissions, BUILT_IN.iter().all(|(built_in, ..)| *built_in != name))
             else {

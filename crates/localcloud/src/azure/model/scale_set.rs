@@ -65,6 +65,11 @@ pub(crate) fn validate(set: &ScaleSet) -> Result<(), Refused> {
         let message = "The capacity of the Virtual Machine Scale Set is above the maximum for its orchestration mode.";
         return Err(Refused::invalid("sku.capacity", message));
     }
+    let profile = &set.properties["virtualMachineProfile"];
+    if !profile.is_null() && !profile.is_object() {
+        let message = "The value of parameter virtualMachineProfile is no object.";
+        return Err(Refused::invalid("virtualMachineProfile", message));
+    }
     if flexible && set.identity["type"].as_str().is_some_and(|kind| kind.contains("SystemAssigned")) {
         let message =
             "System assigned identities are not supported for Virtual Machine Scale Sets with Flexible orchestration.";
@@ -181,10 +186,8 @@ impl ScaleSet {
         }
         overlay(&mut self.identity, &body["identity"]);
         overlay(&mut self.properties, &body["properties"]);
-        for secret in ["adminPassword", "customData"] {
-            if let Some(profile) = self.properties["virtualMachineProfile"]["osProfile"].as_object_mut() {
-                profile.remove(secret);
-            }
+        if let Some(Value::Object(profile)) = self.properties.pointer_mut("/virtualMachineProfile/osProfile") {
+            profile.retain(|key, _| !["adminPassword", "customData"].contains(&key.as_str()));
         }
         validate(self)?;
         self.generation += 1;

@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::azure::arm::testing::{Bench, COMPUTE, refusal, value};
+use crate::azure::arm::{
+    kinds,
+    testing::{Bench, COMPUTE, refusal, value},
+};
 
 const NETWORK: &str = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/ci/providers/Microsoft.Network/virtualNetworks/ci";
 
@@ -57,4 +60,54 @@ fn addresses_and_processors_are_counted_by_the_machines_that_have_them() {
     let own = sizes.as_array().unwrap().iter().find(|size| size["name"] == "Standard_D2s_v5").unwrap().clone();
     assert_eq!((&own["family"], &own["capabilities"][0]["value"]), (&json!("standardDSv5Family"), &json!("2")));
     assert_eq!(bench.get(&format!("{compute}/skus?$filter=location%20eq%20'northeurope'"))["value"], json!([]));
+}
+
+/// Everything that is written: who sends nonsense gets a refusal, and the embedded cloud goes on.
+#[test]
+fn what_is_no_object_where_one_must_be_is_refused() {
+    let group = COMPUTE.split("/Microsoft.Compute").next().unwrap();
+    let authorization =
+        format!("{}/providers/Microsoft.Authorization", COMPUTE.split("/resourceGroups").next().unwrap());
+    let resources = kinds::KINDS.iter().map(|kind| {
+        let parts: Vec<String> = kind.name.split('/').skip(1).map(|part| format!("{part}/ci")).collect();
+        let (provider, _) = kind.name.split_once('/').unwrap();
+        format!("{group}/{provider}/{}", parts.join("/"))
+    });
+    let id = "00000000-0000-4000-8000-000000000001";
+    let others = [
+        format!("{COMPUTE}/virtualMachineScaleSets/ci"),
+        format!("{COMPUTE}/virtualMachineScaleSets/ci/virtualMachines/1"),
+        format!("{COMPUTE}/virtualMachineScaleSets/ci/providers/Microsoft.Resources/tags/default"),
+        format!("{group}/Microsoft.Insights/autoscaleSettings/ci"),
+        format!("{group}/Microsoft.Web/sites/ci/config/appsettings"),
+        format!("{authorization}/roleDefinitions/{id}"),
+        format!("{authorization}/roleAssignments/{id}"),
+    ];
+    let mut bench = Bench::uniform(1, &json!({}));
+    let site = format!("{group}/Microsoft.Web/sites/ci");
+    assert_eq!(bench.call("PUT", &site, &json!({"location": "westeurope"}), &[]).status, 201);
+    let mut refused = 0;
+    for path in resources.chain(others) {
+        for properties in [json!("y"), json!(1), json!(true), json!(["x"])] {
+            for method in ["PUT", "PATCH"] {
+                let body = json!({"location": "westeurope", "properties": properties});
+                let answer = bench.call(method, &path, &body, &[]);
+                assert!((400..500).contains(&answer.status), "{method} {path} {body}: {}", answer.text());
+                refused += usize::from(answer.status == 400);
+            }
+        }
+    }
+    assert!(refused >= 4 * (kinds::KINDS.len() + 7), "of each its PUT or its PATCH: {refused}");
+    for (path, key, value) in [
+        (NETWORK.to_owned(), "properties", json!({"subnets": ["10.0.0.0/24"]})),
+        (NETWORK.to_owned(), "properties", json!({"subnets": [{"name": "a"}, null]})),
+        (format!("{authorization}/roleDefinitions/{id}"), "properties", json!({"permissions": ["x"]})),
+        (format!("{authorization}/roleDefinitions/{id}"), "properties", json!({"permissions": [{}, 1]})),
+        (format!("{COMPUTE}/virtualMachineScaleSets/ci"), "sku", json!("Standard_D2s_v5")),
+        (format!("{COMPUTE}/virtualMachineScaleSets/ci"), "properties", json!({"virtualMachineProfile": "x"})),
+    ] {
+        let body = json!({"location": "westeurope", key: value});
+        refusal(&bench.call("PUT", &path, &body, &[]), 400);
+    }
+    assert_eq!(bench.capacity(), 1, "it answers still");
 }
