@@ -4,7 +4,7 @@ use crate::CloudFuture;
 
 /// A place for records.
 pub trait Archive: Send + Sync {
-    /// Its name, for messages.
+    /// Its name, for messages: the setting that names it.
     fn place(&self) -> String;
 
     /// Whether it takes each record, or an instance's last ones only.

@@ -38,7 +38,7 @@ struct LogGroup {
 
 impl Archive for LogGroup {
     fn place(&self) -> String {
-        format!("the log group {}", self.group)
+        format!("records.log_group = \"{}\"", self.group)
     }
 
     fn takes_all(&self) -> bool {
@@ -98,7 +98,7 @@ struct Bucket {
 
 impl Archive for Bucket {
     fn place(&self) -> String {
-        format!("s3://{}/{}", self.store.bucket, self.store.prefix)
+        format!("records.object_store = \"s3://{}/{}\"", self.store.bucket, self.store.prefix)
     }
 
     fn takes_all(&self) -> bool {

@@ -41,7 +41,7 @@ struct LogAnalytics {
 
 impl Archive for LogAnalytics {
     fn place(&self) -> String {
-        format!("Log Analytics, by {}", self.stream)
+        format!("records.log_analytics = \"{}\"", self.stream)
     }
 
     fn takes_all(&self) -> bool {
@@ -63,18 +63,26 @@ impl Archive for LogAnalytics {
 }
 
 impl LogAnalytics {
-    /// What is throttled was not taken, and is sent once more.
+    /// What is throttled was not taken, nor what finds a service away that says when it is back: both are sent once more.
     async fn upload(&self, entry: &Entry) -> Result<(), CloudError> {
         let audience = audience(self.stream.host());
         let mut request = Request::new(Method::Post, format!("{}?api-version={VERSION}", self.stream))
             .header("content-type", "application/json");
         request.body = Some(Text::Plain(row(entry)));
         let mut reply = self.azure.authorized(&audience, RIGHT, &request).await?;
-        if let Some(rest) = error::rest(&reply).filter(|rest| *rest <= LONGEST_REST) {
+        let away = || error::wish(&reply).filter(|_| reply.status == 503);
+        if let Some(rest) = error::rest(&reply).or_else(away).filter(|rest| *rest <= LONGEST_REST) {
             tokio::time::sleep(rest).await;
             reply = self.azure.authorized(&audience, RIGHT, &request).await?;
         }
-        if (200..300).contains(&reply.status) { Ok(()) } else { Err(error::of_reply(RIGHT, &reply)) }
+        if (200..300).contains(&reply.status) {
+            return Ok(());
+        }
+        let mut error = error::of_reply(RIGHT, &reply);
+        if matches!(reply.status, 400 | 404) {
+            error.message.push_str("; compare it with the rule's immutable id and its streams");
+        }
+        Err(error)
     }
 }
 
@@ -166,11 +174,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_throttled_for_a_moment_is_sent_once_more() {
-        let throttled =
-            |rest: &'static str| Answer::with(429, ("retry-after", rest), r#"{"error":{"code":"TooManyRequests"}}"#);
-        let moment = endpoint(move |call| if call == 0 { throttled("0") } else { Answer::status(204, "") }).await;
-        archive(&moment.url).put(&entry()).await.unwrap();
-        assert_eq!(uploads(&moment).len(), 2);
+        let rest =
+            |status, rest: &'static str| Answer::with(status, ("retry-after", rest), r#"{"error":{"code":"Busy"}}"#);
+        let throttled = move |wish: &'static str| rest(429, wish);
+        for status in [429, 503] {
+            let moment =
+                endpoint(move |call| if call == 0 { rest(status, "0") } else { Answer::status(204, "") }).await;
+            archive(&moment.url).put(&entry()).await.unwrap();
+            assert_eq!(uploads(&moment).len(), 2, "{status}");
+        }
+        let down = endpoint(|_| Answer::status(503, "")).await;
+        assert_eq!(archive(&down.url).put(&entry()).await.unwrap_err().kind, CloudErrorKind::Timeout);
+        assert_eq!(uploads(&down).len(), 1, "it says of no moment");
         let always = endpoint(move |_| throttled("0")).await;
         assert_eq!(archive(&always.url).put(&entry()).await.unwrap_err().kind, CloudErrorKind::Throttled);
         assert_eq!(uploads(&always).len(), 2, "and no more");
@@ -193,6 +208,10 @@ mod tests {
         let unknown = of(404, "NotFound", "Data collection rule with immutable Id 'dcr-0f1e' not found.").await;
         assert_eq!(unknown.kind, CloudErrorKind::NotFound);
         assert!(unknown.message.contains("'dcr-0f1e' not found"), "{unknown}");
+        let stream = of(400, "InvalidStream", "Ingestion was rejected: the stream was not found.").await;
+        for error in [unknown, stream] {
+            assert!(error.message.ends_with("compare it with the rule's immutable id and its streams"), "{error}");
+        }
         let large = endpoint(|_| Answer::status(413, "")).await;
         assert!(archive(&large.url).put(&entry()).await.unwrap_err().message.contains("status 413"));
         // Nobody who gives tokens is there either.

@@ -63,8 +63,12 @@ pub(super) fn of_silence(right: &str, error: &Unreachable) -> CloudError {
 
 /// How long Azure wishes to be left alone, where it says that it was asked too often.
 pub(super) fn rest(reply: &Reply) -> Option<Duration> {
-    let wish = || reply.header("retry-after")?.trim().parse().ok().map(Duration::from_secs);
-    (reply.status == 429).then(|| wish().unwrap_or(REST).min(LONGEST_REST))
+    (reply.status == 429).then(|| wish(reply).unwrap_or(REST).min(LONGEST_REST))
+}
+
+/// When to come again, where a reply says so.
+pub(super) fn wish(reply: &Reply) -> Option<Duration> {
+    reply.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Which kind a failure is. A code says more than a status, of which 409 and 400 mean many things.

@@ -1,6 +1,6 @@
 //! The address of a platform, checked once.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use http::Uri;
 
@@ -63,6 +63,12 @@ impl BaseUrl {
         self.origin.tls
     }
 
+    /// Whether nobody on the way can read a token that goes there: with TLS, or by an address of this machine's loopback.
+    pub fn hides_tokens(&self) -> bool {
+        let address = self.host().trim_start_matches('[').trim_end_matches(']');
+        self.is_tls() || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Whether another absolute address has the same scheme, host and port.
     pub fn leads_to(&self, url: &str) -> bool {
         origin(url).is_some_and(|origin| origin == self.origin)
@@ -114,6 +120,23 @@ mod tests {
             let url = BaseUrl::parse(text).unwrap();
             assert_eq!((url.host(), url.path(), url.is_tls()), (host, path, tls), "{text}");
             assert_eq!(url.to_string(), text.trim().trim_end_matches('/'));
+        }
+    }
+
+    #[test]
+    fn tokens_are_hidden_by_tls_or_stay_on_the_machine() {
+        for (text, hidden) in [
+            ("https://ci.example.com", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]/a", true),
+            ("http://ci.example.com", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://10.0.0.1", false),
+            // A name is whatever somebody resolves it to.
+            ("http://localhost", false),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().hides_tokens(), hidden, "{text}");
         }
     }
 

@@ -19,6 +19,9 @@ impl LogStream {
     /// Reads an address; else what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let url = BaseUrl::parse(text)?;
+        if !url.hides_tokens() {
+            return Err(format!("\"{url}\" is no https: the machine's token would go there in clear"));
+        }
         let parts: Vec<&str> = url.path().split('/').collect();
         let ["", "dataCollectionRules", rule, "streams", stream] = parts[..] else {
             return Err("expected an endpoint, /dataCollectionRules/, a rule, /streams/ and a stream".into());
@@ -63,9 +66,19 @@ mod tests {
     }
 
     #[test]
+    fn without_tls_it_is_this_machine() {
+        let (_, path) = URL.split_once(".com").unwrap();
+        for here in ["http://127.0.0.1:8080", "http://[::1]:8080"] {
+            LogStream::parse(&format!("{here}{path}")).expect(here);
+        }
+    }
+
+    #[test]
     fn what_is_none_is_told_by_its_part() {
         for (from, to, part) in [
             ("https://", "", "begins with https://"),
+            ("https://", "http://", "in clear"),
+            ("https://ci-abcd", "http://127.0.0.1", "in clear"),
             ("_CL", "_CL?api-version=2023-01-01", "a query"),
             ("/streams/Custom-Lightsout_CL", "", "/streams/ and a stream"),
             ("/dataCollectionRules", "/subscriptions/x/dataCollectionRules", "/dataCollectionRules/"),

@@ -6,7 +6,7 @@ use super::{Section, wrong};
 use crate::{
     duration::{format_duration, parse_duration},
     settings::{
-        Problem, SecretSource,
+        BaseUrl, Problem, SecretSource,
         tree::{Node, Table, Value},
     },
 };
@@ -311,15 +311,12 @@ fn secret_source(table: &Table) -> Result<SecretSource, String> {
 /// Whether it is a secret's identifier (Azure Key Vault, "Objects, identifiers, and versioning"): its host, `secrets`, a name, perhaps a version.
 /// On a machine's own address it may be without TLS.
 fn is_key_vault(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| {
-        let rest = text.strip_prefix("http://")?;
-        rest.starts_with("127.0.0.1:").then_some(rest)
-    });
-    let parts: Vec<&str> = rest.unwrap_or_default().trim_end_matches('/').split('/').collect();
+    let url = BaseUrl::parse(text).ok().filter(|url| url.hides_tokens() && url.as_str() == text.trim_end_matches('/'));
+    let parts: Vec<&str> = url.as_ref().map_or("", BaseUrl::path).split('/').collect();
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     match parts[..] {
-        [host, "secrets", name] => !host.is_empty() && plain(name),
-        [host, "secrets", name, version] => !host.is_empty() && plain(name) && plain(version),
+        ["", "secrets", name] => plain(name),
+        ["", "secrets", name, version] => plain(name) && plain(version),
         _ => false,
     }
 }
