@@ -37,17 +37,25 @@ fn a_scale_set_grows_works_and_goes_dark_and_log_analytics_has_the_last_word_of_
         over.then(|| fleet.instances.iter().map(|it| it.id.clone()).collect())
     });
     let logged = logged(&fleet);
+    // An ending does not wait for ever, and says so.
+    let excused = |id: &str| {
+        let log = fs::read_to_string(fleet.dir().join("instances").join(id).join("agent.log")).expect("a log");
+        log.contains("waits for its record no longer") || log.contains("a record did not arrive there")
+    };
+    let excused: BTreeSet<String> = machines.iter().filter(|id| excused(id)).cloned().collect();
     assert!(used_up(&fleet, &json!("throttle")));
     fleet.ok("down");
     let ended = fleet.ended();
     let summary = ended.all_done();
     assert_eq!((&summary["jobs"]["total"], &summary["instances"]["launched"]), (&8.into(), &3.into()), "{summary}");
     assert_eq!(logged.keys().collect::<BTreeSet<_>>(), machines.iter().collect());
+    let departed = |records: &[Record]| records.iter().any(|it| matches!(it, Record::Departure(_)));
+    assert!(logged.values().any(|records| departed(records)), "no last word arrived: {logged:#?}");
     for (machine, records) in &logged {
         let started = |it: &Record| matches!(it, Record::Incident(incident) if incident.what == IncidentKind::Started);
         assert!(records.iter().any(started), "what was throttled is sent again: {records:#?}");
         assert!(records.iter().all(|it| it.instance() == Some(machine)), "{records:#?}");
-        assert!(records.iter().any(|it| matches!(it, Record::Departure(_))), "{machine} told nobody: {records:#?}");
+        assert!(departed(records) || excused.contains(machine), "{machine} told nobody: {records:#?}");
     }
 }
 

@@ -64,7 +64,12 @@ impl Sinks {
         self.leaving.extend(told);
         (!over.is_empty() && !patience.is_zero()).then(|| {
             Box::pin(async move {
-                let _ = timeout(patience, join_all(over)).await;
+                if timeout(patience, join_all(over)).await.is_err() {
+                    tracing::warn!(
+                        ?patience,
+                        "an ending waits for its record no longer, which may not arrive; it stands in this log"
+                    );
+                }
             }) as Delivery
         })
     }
