@@ -66,7 +66,6 @@ impl Sinks {
             Box::pin(async move {
                 if timeout(patience, join_all(over)).await.is_err() {
                     tracing::warn!(
-                        ?patience,
                         "an ending waits for its record no longer, which may not arrive; it stands in this log"
                     );
                 }
