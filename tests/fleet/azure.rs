@@ -185,6 +185,6 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
     ] {
         write(&fleet, "DELETE", resource, "2023-07-03", &Value::Null);
     }
-    let rows = ["group.subnets", "template.image", "scale-set.members", "scale-set.eviction"];
+    let rows = ["template.image", "group.subnets", "scale-set.members", "scale-set.eviction"];
     assert_eq!(ids(&at_desk(&fleet)), rows);
 }
