@@ -70,7 +70,7 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(10),
             body: 1 << 20,
-            bodies: Bodies { own: 16 << 10, long: 2 << 20 },
+            bodies: Bodies { own: 64 << 10, long: 2 << 20 },
             rate: 20,
             burst: 100,
         }
@@ -292,6 +292,8 @@ async fn read(mut body: Incoming, longest: usize, room: &mut Room<'_>) -> Result
         if !room.take(part.len()) {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
+        // Exactly: to double it would take more than there is room for.
+        whole.reserve_exact(part.len());
         whole.extend_from_slice(&part);
     }
     Ok(whole)

@@ -103,6 +103,8 @@ pub(crate) struct Pool {
     room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
+    /// Whether its token was refused, and no other one could be had since.
+    refused: bool,
     /// What reading it leaves out where nothing may be changed.
     pub(crate) left_out: Option<&'static str>,
     /// What an earlier run's queue remembered, until there is one.
@@ -117,6 +119,8 @@ pub(crate) struct Pool {
     raised: Option<Instant>,
     /// What is being written just now.
     writing: Option<u32>,
+    /// When the last raise began to be written.
+    writing_since: Option<Instant>,
     /// What was last written without an answer that says whether it took effect.
     unanswered: Option<u32>,
     /// What is known to have been desired lately, and the beginning of its time.
@@ -151,6 +155,7 @@ impl Pool {
                 settings: Rc::new(settings),
                 room,
                 queue: None,
+                refused: false,
                 left_out: None,
                 recalled: None,
                 not_before: None,
@@ -158,6 +163,7 @@ impl Pool {
                 no_hint_before: None,
                 raised: None,
                 writing: None,
+                writing_since: None,
                 unanswered: None,
                 lately: Lately::default(),
                 origin: Instant::now(),
@@ -178,6 +184,13 @@ impl Pool {
     #[cfg(test)]
     pub(crate) fn with_queue(mut self, queue: Box<dyn Queue>) -> Self {
         self.queue = Some((queue, None));
+        self
+    }
+
+    /// The same pool, whose queue was opened with a token that was fetched then.
+    #[cfg(test)]
+    pub(crate) fn with_token_of(mut self, then: Instant) -> Self {
+        self.queue = self.queue.map(|(queue, _)| (queue, Some(then)));
         self
     }
 

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 /// The usual age of a refused secret at which it is fetched anew: rotation takes its time, and stores throttle.
 const REFETCH_AFTER: Duration = Duration::from_secs(60);
-/// How long a failed fetch stands.
+/// How long a failed fetch usually stands.
 const KEEP_FAILURE: Duration = Duration::from_secs(5);
 
 type Answer = Result<SecretString, SecretError>;
@@ -33,6 +33,8 @@ pub(crate) struct Token {
 pub(crate) struct Tokens {
     /// How long a refused secret is not fetched again.
     pub(crate) refetch_after: Duration,
+    /// How long a failed fetch stands.
+    pub(crate) keep_failure: Duration,
     fetch: Box<dyn Fn(Option<String>, SecretSource) -> LocalBoxFuture<'static, Answer>>,
     known: RefCell<BTreeMap<Key, Fetched>>,
 }
@@ -49,7 +51,7 @@ impl Tokens {
         F: Future<Output = Answer> + 'static,
     {
         let fetch = Box::new(move |region, source| fetch(region, source).boxed_local());
-        Self { refetch_after: REFETCH_AFTER, fetch, known: RefCell::default() }
+        Self { refetch_after: REFETCH_AFTER, keep_failure: KEEP_FAILURE, fetch, known: RefCell::default() }
     }
 
     /// The secret, fetched unless it is known.
@@ -61,7 +63,7 @@ impl Tokens {
         let (at, answer) = {
             let mut known = self.known.borrow_mut();
             let key = key(region, source);
-            if known.get(&key).is_some_and(Fetched::failed) {
+            if known.get(&key).is_some_and(|fetched| fetched.failed(self.keep_failure)) {
                 known.remove(&key);
             }
             let fetched = known.entry(key).or_insert_with(|| Fetched {
@@ -90,8 +92,8 @@ impl Tokens {
 }
 
 impl Fetched {
-    fn failed(&self) -> bool {
-        self.at.elapsed() >= KEEP_FAILURE && matches!(self.answer.peek(), Some(Err(_)))
+    fn failed(&self, so_long_ago: Duration) -> bool {
+        self.at.elapsed() >= so_long_ago && matches!(self.answer.peek(), Some(Err(_)))
     }
 }
 

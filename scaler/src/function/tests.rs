@@ -131,6 +131,24 @@ async fn a_time_out_is_told_and_not_waited_for() {
     assert_eq!(answer, serde_json::json!({ "pools": 2, "ticks": 2, "raises": 1 }));
 }
 
+#[tokio::test]
+async fn a_raise_that_was_written_is_one_also_where_the_look_after_it_is_cut_off() {
+    let groups = FakeGroups::of(&["a"]);
+    let describe = || GroupsCall::Describe(BTreeSet::from(["a".to_owned()]));
+    for time in [Duration::ZERO, Duration::ZERO, HOUR] {
+        groups.inject(describe(), Fault::Slow(time));
+    }
+    let mut function = patient(&[("a", "")], &groups, Ticks::One);
+    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    let answer = function.scheduled(soon()).await.unwrap();
+    assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": 1, "raises": 1 }));
+    let calls = groups.calls();
+    assert!(
+        calls.iter().skip_while(|call| !matches!(call, GroupsCall::Raise { .. })).any(|call| *call == describe()),
+        "{calls:?}"
+    );
+}
+
 fn webhook(pool: &str, token: &str, id: u32) -> Request {
     let body = format!("{{\"object_kind\":\"build\",\"build_status\":\"pending\",\"build_id\":{id}}}");
     Request {

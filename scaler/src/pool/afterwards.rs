@@ -1,77 +1,77 @@
 //! What became of a raise that no tick follows.
 
-use std::{
-    collections::BTreeSet,
-    rc::Rc,
-    time::{Duration, Instant},
+use std::{collections::BTreeSet, time::Instant};
+
+use jiff::Timestamp;
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind},
+    duration::not_within,
 };
+use tokio::time::timeout_at;
 
-use lightsout_core::cloud::ChangeKind;
-
-use super::{
-    Pool, TickContext, View,
-    raising::{is_guarded, second_look},
-    view,
-};
-use crate::trouble::Trouble;
-
-/// How far the times of a group's history may be cut off: some clouds tell whole seconds.
-const HISTORY_STEP: Duration = Duration::from_secs(1);
+use super::{Pool, TickContext, raising::is_guarded, view};
+use crate::trouble::{LONGER, Trouble};
 
 impl Pool {
-    /// Looks whether a raise stands, where no tick follows that would see it.
-    ///
-    /// # Errors
-    /// When somebody else lowered it, as a second scaler does that writes a smaller number over a description from before.
-    pub(super) async fn look_after(&mut self, context: &TickContext, before: &View, to: u32) -> Result<(), Trouble> {
-        let settings = Rc::clone(&self.settings);
+    /// Looks whether a raise stands that began at this time, where no tick follows that would see it. Gives what is wrong if the group's history
+    /// shows that somebody lowered it since; a description alone may be late, and is a line in the log.
+    pub(super) async fn look_after(
+        &self,
+        context: &TickContext,
+        to: u32,
+        began: Instant,
+        until: Instant,
+    ) -> Option<Trouble> {
+        let settings = &*self.settings;
         // Where the cloud refuses a write over a stale reading, nobody can have missed this one; and it may be carried out later.
-        if !is_guarded(context, &settings) {
-            return Ok(());
+        if !is_guarded(context, settings) {
+            return None;
         }
-        let until = Instant::now() + context.deadline;
-        let names = BTreeSet::from([settings.group.clone()]);
-        let seen = view(context, &settings, context.regions.describe_one(settings.location(), names), until).await;
-        let seen = match seen {
-            Ok(seen) if seen.group.desired >= to => return Ok(()),
-            Ok(seen) => seen.group.desired,
-            Err(why) => {
-                tracing::warn!(
-                    pool = settings.name,
-                    to,
-                    why = why.message,
-                    "whether the raise stands could not be seen"
-                );
-                return Ok(());
+        let region = context.regions.region(&settings.location());
+        let mut seen = None;
+        let looking = async {
+            let _slot = region.histories.acquire(0).await;
+            let group = BTreeSet::from([settings.group.clone()]);
+            let again = context.regions.describe_one(settings.location(), group);
+            let desired = view(context, settings, again, until).await?.group.desired;
+            seen = Some(desired);
+            if desired >= to {
+                return Ok(None);
             }
+            Ok(last_set(&region.groups.history(&settings.group).await?.changes, began))
         };
-        // What the history tells of before the raise was known when that was decided.
-        let since = self.time(before.at).saturating_sub(HISTORY_STEP);
-        let history = second_look(context, &settings, false, until).await.history;
-        let changes = history.and_then(Result::ok).map(|history| self.times(&history.changes)).unwrap_or_default();
-        let changes = changes.iter().filter(|change| change.at >= since).map(|change| change.kind);
-        let (mut left, mut lower) = (0, None);
-        for change in changes {
-            match change {
-                ChangeKind::Left => left += 1,
-                ChangeKind::Set { to: other } if other < to => lower = Some(other),
-                ChangeKind::Set { .. } => {}
+        let why = match timeout_at(until.into(), looking).await {
+            Ok(Ok(Some(other))) if other < to => {
+                let is = seen.unwrap_or(other);
+                return Some(Trouble::other(format!(
+                    "the group {} was raised to {to}, and somebody set it to {other} after that, perhaps a second scaler that saw the group as it was \
+                     before: its desired capacity is {is} now; run once again, or leave the group to one of them",
+                    settings.group
+                )));
             }
-        }
-        let who = match lower {
-            _ if seen + left >= to => return Ok(()),
-            Some(other) => format!("somebody set it to {other}"),
-            // Others write what they need above this number, and do not write it again.
-            None if seen == before.group.desired => {
-                tracing::warn!(pool = settings.name, to, seen, "the group's description does not show the raise yet");
-                return Ok(());
-            }
-            None => "somebody else lowered it".to_owned(),
+            Ok(Ok(_)) if seen.is_some_and(|seen| seen >= to) => return None,
+            Ok(Ok(_)) => "its history shows nobody who lowered it".to_owned(),
+            Ok(Err(Trouble { message, .. })) => message,
+            Err(_) => not_within("it was not looked at", context.deadline, LONGER),
         };
-        Err(Trouble::other(format!(
-            "the group {} was raised to {to}, and its desired capacity is {seen} a moment later: {who}, perhaps a second scaler that saw the \
-             group as it was before; run once again, or leave the group to one of them",
-            settings.group
-        )))
+        tracing::warn!(
+            pool = settings.name,
+            group = settings.group,
+            to,
+            seen,
+            why,
+            "no description shows the raise yet; the next run sees what became of it"
+        );
+        None
     }
+}
+
+/// The number that was set last since this time; of those with the same time, the highest.
+fn last_set(changes: &[CapacityChange], since: Instant) -> Option<u32> {
+    let since = Timestamp::now() - since.elapsed();
+    let set = changes.iter().filter(|change| change.at >= since).filter_map(|change| match change.kind {
+        ChangeKind::Set { to } => Some((change.at, to)),
+        ChangeKind::Left => None,
+    });
+    set.max().map(|(_, to)| to)
 }

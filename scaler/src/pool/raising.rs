@@ -37,7 +37,7 @@ pub(super) struct SecondLook {
     /// The group, if it was described again.
     view: Option<Result<View, Trouble>>,
     /// Its history, unless the cloud refuses a raise on a stale reading by itself.
-    pub(super) history: Option<Result<History, String>>,
+    history: Option<Result<History, String>>,
     at: Instant,
 }
 
@@ -58,12 +58,7 @@ pub(super) fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool
 }
 
 /// Looks at the group's history, and at the group again when `describe`.
-pub(super) async fn second_look(
-    context: &TickContext,
-    settings: &PoolSettings,
-    describe: bool,
-    until: Instant,
-) -> SecondLook {
+async fn second_look(context: &TickContext, settings: &PoolSettings, describe: bool, until: Instant) -> SecondLook {
     let looking = async {
         if !describe {
             return None;
@@ -208,6 +203,7 @@ impl Pool {
         let began = Instant::now();
         let groups = &context.regions.region(&self.settings.location()).groups;
         self.writing = Some(to);
+        self.writing_since = Some(began);
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
         self.writing = None;
         record.ms.raise = Some(millis(began.elapsed()));
@@ -296,7 +292,7 @@ impl Pool {
     }
 
     /// The changes that matter, in this pool's time.
-    pub(super) fn times(&self, changes: &[CapacityChange]) -> Vec<Change> {
+    fn times(&self, changes: &[CapacityChange]) -> Vec<Change> {
         let (now, time) = (Timestamp::now(), self.time(Instant::now()));
         let times = changes.iter().map(|change| {
             let ago = Duration::try_from(now.duration_since(change.at)).unwrap_or_default();

@@ -46,8 +46,20 @@ impl Pool {
         started: Instant,
         until: Instant,
     ) -> Result<Reading, Unread> {
+        let read = self.read_queue(context, started, until).await;
+        if context.dry_run {
+            // Whoever does more than look has it meanwhile.
+            self.release(context, RELEASE).await;
+        }
+        read
+    }
+
+    async fn read_queue(&mut self, context: &TickContext, started: Instant, until: Instant) -> Result<Reading, Unread> {
         let room = Rc::clone(&self.room);
         let mut again = true;
+        if self.refused {
+            self.renew(context, until).await.map_err(Unread::Failed)?;
+        }
         loop {
             let queue = match self.queue.take() {
                 Some(queue) => queue,
@@ -84,10 +96,6 @@ impl Pool {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
                 self.renew(context, until).await.map_err(Unread::Failed)?;
                 continue;
-            }
-            if context.dry_run {
-                // Whoever does more than look has it meanwhile.
-                self.release(context, RELEASE).await;
             }
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
             let poll_after = match trouble {
@@ -138,8 +146,11 @@ impl Pool {
     }
 
     /// The queue goes on with the token as it is now. What the platform holds for it is kept: opened anew, it would find that in its way.
+    /// Until it is had nothing is asked with the one that was refused.
     async fn renew(&mut self, context: &TickContext, until: Instant) -> Result<(), Trouble> {
+        self.refused = true;
         let token = self.token(context, until).await?;
+        self.refused = false;
         let Some(((queue, token_at), token)) = self.queue.as_mut().zip(token) else { return Ok(()) };
         // Also where it cannot be one: after a while it is fetched again.
         *token_at = Some(token.at);

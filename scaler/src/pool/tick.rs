@@ -58,12 +58,29 @@ impl Pool {
         if let Some(to) = self.writing.take() {
             self.wrote(to, false);
         }
-        if let Err(error) = ended {
-            record.result = Outcome::Failed;
-            record.trouble = Some(error.kind);
-            record.error = Some(error.message);
-        }
+        let lowered = match ended {
+            Ok(lowered) => lowered,
+            // What follows a raise is advice, and no reason to deny it.
+            Err(Trouble { message, .. }) if record.result == Outcome::Raised => {
+                tracing::warn!(
+                    pool = record.pool,
+                    to = record.to,
+                    why = message,
+                    "the raise was written, and what follows it was not done"
+                );
+                None
+            }
+            Err(error) => {
+                record.result = Outcome::Failed;
+                (record.trouble, record.error) = (Some(error.kind), Some(error.message));
+                None
+            }
+        };
         self.failed = record.trouble.zip(record.failure().map(str::to_owned));
+        // Of this tick alone: a later run sees the group anew.
+        if let Some(lowered) = lowered {
+            (record.trouble, record.error) = (Some(lowered.kind), Some(lowered.message));
+        }
         self.log_transition(&record);
         record.ms.total = millis(started.elapsed());
         record.time = now();
@@ -72,13 +89,14 @@ impl Pool {
         (self, record)
     }
 
+    /// Everything but what is made of it. Gives what became of a raise that was written, and does not stand.
     async fn attempt(
         &mut self,
         context: &TickContext,
         group: Describing,
         started: Instant,
         record: &mut Decision,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Trouble>, Trouble> {
         let until = started + context.deadline;
         let settings = Rc::clone(&self.settings);
         self.policy = settings.policy_at(Timestamp::now()).into_owned();
@@ -92,7 +110,7 @@ impl Pool {
             (Err(Unread::Elsewhere(why)), Ok(_)) => {
                 record.result = Outcome::Standby;
                 record.reason = Some(why);
-                return Ok(());
+                return Ok(None);
             }
             (Err(Unread::Failed(queue)), Ok(_)) => return Err(queue),
             (Err(Unread::Failed(queue)), Err(group)) => return Err(queue.and(&group)),
@@ -107,11 +125,12 @@ impl Pool {
             self.see(context, &demand, &view.group, &[]).await;
         }
         let mut decided = self.decide(&demand, &view.group, 0);
+        let mut lowered = None;
         explain(record, &decided);
         if matches!(decided, Plan::Raise { .. }) {
             let Some(slot) = self.turn(context, decided.missing(), until).await else {
                 record.result = Outcome::Queued;
-                return Ok(());
+                return Ok(None);
             };
             let until = Instant::now() + context.deadline;
             let raise = async {
@@ -130,8 +149,9 @@ impl Pool {
             };
             view = Box::pin(raise).await?;
             drop(slot);
-            if context.looks_after && record.result == Outcome::Raised {
-                Box::pin(self.look_after(context, &view, record.to.unwrap_or_default())).await?;
+            let raised = record.to.zip(self.writing_since).filter(|_| record.result == Outcome::Raised);
+            if let Some((to, began)) = raised.filter(|_| context.looks_after) {
+                lowered = Box::pin(self.look_after(context, to, began, until)).await;
             }
         }
         self.waited = 0;
@@ -143,7 +163,7 @@ impl Pool {
                 Box::pin(self.write_floor(context, floor, until)).await;
             }
         }
-        Ok(())
+        Ok(lowered)
     }
 
     /// Somebody else changed the group, or its maximum, between the look and the raise: looks and decides anew, once.

@@ -1,9 +1,9 @@
 //! A description that lags behind, and what is known besides.
 
-use lightsout_cloud::GroupView;
+use futures_util::FutureExt;
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind},
-    record::Outcome,
+    record::{Outcome, TickTrouble},
 };
 
 use super::*;
@@ -204,66 +204,94 @@ async fn an_early_look_needs_no_other_one_before_the_raise() {
     );
 }
 
-/// One tick that nothing follows raises a group to 9, and then somebody else does this to it.
-async fn raised_once(then: impl FnOnce(&mut GroupView) + Send + 'static, groups: &FakeGroups) -> Decision {
-    let settings = settings(&[("a", "")]);
-    let mut context = context(&settings, groups);
+/// One tick that nothing follows raises a group from 5 to 9, which then is described like this, with these changes in its history.
+async fn raised_once(
+    seen: u32,
+    history: &[(i64, ChangeKind)],
+    fault: Option<Fault>,
+) -> (Decision, FakeGroups, Scheduler) {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut context = context(&settings, &groups);
     context.only_once(1);
-    groups.change("a", |view| view.desired = 2);
-    groups.after_raise("a", then);
-    ticked(&mut scheduler(&settings, context, vec![waiting(9)])).await.remove(0)
+    groups.change("a", |view| view.desired = 5);
+    groups.after_raise("a", move |view| view.desired = seen);
+    let now = jiff::Timestamp::now();
+    for (seconds, kind) in history {
+        let at = now + jiff::SignedDuration::from_secs(*seconds);
+        groups.remember_after_raise("a", CapacityChange { at, kind: *kind });
+    }
+    if let Some(fault) = fault {
+        // The one before the raise is answered.
+        groups.inject(GroupsCall::History("a".into()), Fault::Slow(Duration::ZERO));
+        groups.inject(GroupsCall::History("a".into()), fault);
+    }
+    let mut scheduler = scheduler(&settings, context, vec![waiting(9)]);
+    let record = ticked(&mut scheduler).await.remove(0);
+    assert_eq!(
+        (record.result, record.to),
+        (Outcome::Raised, Some(9)),
+        "it was written, whatever became of it: {record}"
+    );
+    (record, groups, scheduler)
 }
+
+const SOON: i64 = 5;
 
 #[tokio::test]
 async fn once_tells_that_another_writers_lower_number_won() {
-    let groups = FakeGroups::of(&["a"]);
-    let record = raised_once(|view| view.desired = 5, &groups).await;
-    assert_eq!((record.result, record.to, groups.desired("a")), (Outcome::Failed, Some(9), 5));
-    let failure = record.failure().unwrap_or_default();
-    for said in ["raised to 9", "is 5", "lowered it", "run once again"] {
-        assert!(failure.contains(said), "{said}: {record}");
+    for ours in [None, Some((SOON, ChangeKind::Set { to: 9 }))] {
+        let history = [Some((SOON + 1, ChangeKind::Set { to: 6 })), ours];
+        let history: Vec<_> = history.into_iter().flatten().collect();
+        let (record, groups, scheduler) = raised_once(6, &history, None).await;
+        let failure = record.failure().unwrap_or_default();
+        for said in ["raised to 9", "somebody set it to 6", "is 6 now", "run once again"] {
+            assert!(failure.contains(said), "{said}: {record}");
+        }
+        assert_eq!((&record.missing, record.trouble), (&None, Some(TickTrouble::Other)));
+        assert_eq!(calls(&groups)[3..], ["raise a 9", "describe a", "history a"]);
+        assert_eq!(scheduler.memory()["a"].failed, None, "a later run does not say it again");
     }
-    assert_eq!(calls(&groups)[3..], ["raise a 9", "describe a", "history a"]);
-
-    // The history tells it also where the description cannot: its number is the one from before the raise.
-    let groups = FakeGroups::of(&["a"]);
-    groups.remember("a", change(ChangeKind::Set { to: 2 }));
-    let record = raised_once(|view| view.desired = 2, &groups).await;
-    assert!(record.failure().is_some_and(|why| why.contains("somebody set it to 2")), "{record}");
 }
 
 #[tokio::test]
-async fn once_takes_no_departure_and_no_late_description_for_a_number_that_was_lowered() {
-    let groups = FakeGroups::of(&["a"]);
-    let record = raised_once(|view| view.desired = 9, &groups).await;
-    assert_eq!((record.result, calls(&groups).len()), (Outcome::Raised, 5), "what stands needs no history: {record}");
+async fn once_takes_no_late_description_and_no_departure_for_a_number_that_was_lowered() {
+    let lower = ChangeKind::Set { to: 5 };
+    let throttled = || Some(Fault::Refused(throttled()));
+    for (what, seen, history, fault) in [
+        ("it stands", 9, vec![], None),
+        ("somebody else raised higher", 12, vec![], None),
+        ("nobody knows", 8, vec![], throttled()),
+        ("an instance left", 8, vec![(SOON, ChangeKind::Left)], None),
+        ("one that left before is not shown either", 4, vec![(-1, ChangeKind::Left)], None),
+        ("as it was before the raise, and set to that", 5, vec![(-1, lower)], None),
+        ("our own is later", 5, vec![(SOON, lower), (SOON + 1, ChangeKind::Set { to: 9 })], None),
+        (
+            "in the same second nobody knows which is later",
+            5,
+            vec![(SOON, ChangeKind::Set { to: 9 }), (SOON, lower)],
+            None,
+        ),
+    ] {
+        let (record, groups, _) = raised_once(seen, &history, fault).await;
+        assert_eq!((record.failure(), record.trouble), (None, None), "{what}: {record}");
+        let looks = if seen < 9 { 6 } else { 5 };
+        assert_eq!(calls(&groups).len(), looks, "{what}: what stands needs no history: {:?}", calls(&groups));
+    }
+}
 
-    let groups = FakeGroups::of(&["a"]);
-    let record = raised_once(|view| view.desired = 12, &groups).await;
-    assert_eq!((record.result, record.failure()), (Outcome::Raised, None), "somebody else raised higher");
-
-    let groups = FakeGroups::of(&["a"]);
-    groups.remember("a", change(ChangeKind::Left));
-    let record = raised_once(|view| view.desired = 8, &groups).await;
-    assert_eq!(
-        (record.result, record.failure()),
-        (Outcome::Raised, None),
-        "an instance left, and lowered it by itself"
-    );
-
-    let groups = FakeGroups::of(&["a"]);
-    let record = raised_once(|view| view.desired = 2, &groups).await;
-    assert_eq!((record.result, record.failure()), (Outcome::Raised, None), "as it was before: the description lags");
-
-    let groups = FakeGroups::of(&["a"]);
-    let denied = CloudError::new(CloudErrorKind::Throttled, "too many calls");
-    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Slow(Duration::ZERO));
-    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Slow(Duration::ZERO));
-    groups.inject(GroupsCall::Describe(["a".to_owned()].into()), Fault::Refused(denied));
-    let record = raised_once(|view| view.desired = 5, &groups).await;
-    assert_eq!(
-        (record.result, record.failure()),
-        (Outcome::Raised, None),
-        "what cannot be seen is no failure of the raise"
-    );
+/// As many pools as there are would ask about their groups all at once.
+#[tokio::test]
+async fn looks_after_raises_wait_for_one_another_and_no_longer_than_a_raise_may_take() {
+    let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    settings.deadline = Duration::from_millis(300);
+    let mut context = context(&settings, &groups);
+    context.only_once(1);
+    let looks = &context.regions.region(&lightsout_core::settings::Location::default()).histories;
+    let mut held = Vec::new();
+    while let Some(slot) = looks.acquire(0).now_or_never() {
+        held.push(slot);
+    }
+    let record = ticked(&mut scheduler(&settings, context, vec![waiting(3)])).await.remove(0);
+    assert_eq!((record.result, record.failure()), (Outcome::Raised, None), "{record}");
+    assert_eq!(calls(&groups).last().map(String::as_str), Some("raise a 3"), "{:?}", calls(&groups));
 }

@@ -13,9 +13,11 @@ use crate::check::check;
 
 /// A queue whose platform holds something from the first reading on.
 #[derive(Clone, Debug, Default)]
-struct Holds {
-    held: Arc<AtomicU32>,
-    given_back: Arc<AtomicU32>,
+pub(super) struct Holds {
+    pub(super) held: Arc<AtomicU32>,
+    pub(super) given_back: Arc<AtomicU32>,
+    /// Whether the token is refused.
+    pub(super) refuses: bool,
 }
 
 impl Exchange for Holds {
@@ -23,7 +25,8 @@ impl Exchange for Holds {
 
     fn start(&mut self) -> Step<Reading> {
         self.held.store(1, Ordering::Relaxed);
-        Step::Done(Ok(Demand::default().into()))
+        let refused = || Err(ExchangeError::new(ErrorKind::Unauthorized, "HTTP 401"));
+        Step::Done(if self.refuses { refused() } else { Ok(Demand::default().into()) })
     }
 
     fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {

@@ -1,15 +1,15 @@
-use std::cell::Cell;
+use std::{cell::Cell, sync::atomic::Ordering};
 
 use lightsout_core::{record::Outcome, settings::SecretSource};
 use secrecy::ExposeSecret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     task::LocalSet,
 };
 
 use super::*;
-use crate::pool::Unread;
+use crate::{pool::Unread, tests::releasing::Holds};
 
 /// A server whose answers follow from the request's head. Gives its address.
 async fn server(answer: impl Fn(&str, &str) -> (u16, String) + 'static) -> String {
@@ -18,9 +18,8 @@ async fn server(answer: impl Fn(&str, &str) -> (u16, String) + 'static) -> Strin
     let own = address.clone();
     tokio::task::spawn_local(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = vec![0; 8192];
-            let length = stream.read(&mut head).await.unwrap_or(0);
-            let (status, body) = answer(&own, &String::from_utf8_lossy(&head[..length]));
+            let request = request(&mut stream).await;
+            let (status, body) = answer(&own, &request);
             let reply = format!(
                 "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()
@@ -29,6 +28,24 @@ async fn server(answer: impl Fn(&str, &str) -> (u16, String) + 'static) -> Strin
         }
     });
     address
+}
+
+/// A whole request: what is left unread would reset the connection before its answer is read.
+async fn request(stream: &mut TcpStream) -> String {
+    let mut whole = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        if stream.read_buf(&mut whole).await.unwrap_or(0) == 0 {
+            return text;
+        }
+    }
 }
 
 /// A GitLab without jobs that accepts one token only.
@@ -97,6 +114,31 @@ async fn a_scale_sets_session_is_kept_when_the_token_is_rotated() {
     LocalSet::new().run_until(test).await;
 }
 
+/// Between its readings whoever does more than look may have the session, whatever a reading came to.
+#[tokio::test]
+async fn a_dry_run_gives_the_session_back_also_where_no_token_can_be_had() {
+    let test = async {
+        let holds = Holds { refuses: true, ..Holds::default() };
+        let mut tokens = Tokens::new(|_, source| async move {
+            let (from, why) = (source.to_string(), "the store is down".to_owned());
+            Err(lightsout_cloud::SecretError { from, why, transient: true, denied: false })
+        });
+        tokens.refetch_after = Duration::ZERO;
+        let text = "[[pool]]\ngroup = 'a'\n[pool.platform.gitlab]\nurl = 'http://127.0.0.1:1'\ntoken = { env = 'T' }\nprojects = ['1']\ntags = ['a']\n";
+        let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+        let groups = FakeGroups::of(&["a"]);
+        let open = move |_| Box::new(groups.clone()) as Box<dyn Groups>;
+        let mut context = TickContext::new(Driver::new("test"), tokens, &settings, open);
+        context.dry_run = true;
+        let pool = Pool::all(settings.pools.clone()).remove(0).with_queue(Box::new(holds.clone()));
+        let mut pool = pool.with_token_of(std::time::Instant::now());
+        let now = std::time::Instant::now();
+        assert!(matches!(pool.read(&context, now, now + Duration::from_secs(20)).await, Err(Unread::Failed(_))));
+        assert_eq!(holds.given_back.load(Ordering::Relaxed), 1);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
 /// One tick of two pools whose token has been rotated. Gives their records and how often it was fetched.
 async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Decision>, u32) {
     let url = gitlab("new-token").await;
@@ -133,6 +175,53 @@ async fn a_token_that_is_a_moment_old_is_not_fetched_again() {
     let (records, fetched) = LocalSet::new().run_until(ticked_after_rotation(None)).await;
     assert!(records.iter().all(|record| record.result == Outcome::Failed), "{records:?}");
     assert_eq!((records.len(), fetched), (2, 1));
+}
+
+/// What the ticks of a pool say whose token is refused and whose secret store is down from then on, how often the platform was asked, and what a tick
+/// says once the store is there again.
+async fn ticked_without_a_store() -> (Vec<Decision>, u32, Decision) {
+    let (asked, stored) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(Ok("old-token"))));
+    let (count, answer) = (Rc::clone(&asked), Rc::clone(&stored));
+    let url = server(move |_, head| {
+        count.set(count.get() + 1);
+        if head.contains("new-token") { (200, "[]".to_owned()) } else { (401, "{}".to_owned()) }
+    })
+    .await;
+    let text = format!(
+        "[[pool]]\ngroup = 'a'\n[pool.platform.gitlab]\nurl = '{url}'\ntoken = {{ env = 'T' }}\nprojects = ['1']\ntags = ['a']\n"
+    );
+    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let mut tokens = Tokens::new(move |_, source| {
+        let why = |why: &str| lightsout_cloud::SecretError {
+            from: source.to_string(),
+            why: why.to_owned(),
+            transient: true,
+            denied: false,
+        };
+        let token = answer.replace(Err("the store is down")).map(Into::into).map_err(why);
+        async move { token }
+    });
+    (tokens.refetch_after, tokens.keep_failure) = (Duration::ZERO, Duration::ZERO);
+    let groups = FakeGroups::of(&["a"]);
+    let open = move |_| Box::new(groups.clone()) as Box<dyn Groups>;
+    let context = Rc::new(TickContext::new(Driver::new("test"), tokens, &settings, open));
+    let mut scheduler = Scheduler::new(context, Pool::all(settings.pools.clone()));
+    let mut records = Vec::new();
+    for _ in 0..3 {
+        records.extend(ticked(&mut scheduler).await);
+    }
+    let asked = asked.get();
+    stored.set(Ok("new-token"));
+    (records, asked, ticked(&mut scheduler).await.remove(0))
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_shown_again_while_the_store_is_down() {
+    let (records, asked, then) = LocalSet::new().run_until(ticked_without_a_store()).await;
+    for record in records {
+        assert!(record.failure().is_some_and(|why| why.contains("the store is down")), "{record}");
+    }
+    assert_eq!((asked, then.result), (1, Outcome::Held), "{then}");
 }
 
 #[tokio::test]

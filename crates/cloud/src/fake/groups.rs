@@ -76,6 +76,8 @@ struct State {
     listed: BTreeMap<String, Vec<Listed>>,
     after_describe: Option<Change>,
     after_raise: Option<Change>,
+    /// What histories tell from the next raise on.
+    remembered_after_raise: Vec<(String, CapacityChange)>,
 }
 
 impl fmt::Debug for State {
@@ -144,6 +146,11 @@ impl FakeGroups {
     /// Adds a change to what the group's history tells.
     pub fn remember(&self, name: &str, change: CapacityChange) {
         self.script.lock().state.history.entry(name.to_owned()).or_default().changes.push(change);
+    }
+
+    /// The same, from the next raise on.
+    pub fn remember_after_raise(&self, name: &str, change: CapacityChange) {
+        self.script.lock().state.remembered_after_raise.push((name.to_owned(), change));
     }
 
     /// Has this group tell of its members from now on.
@@ -241,6 +248,9 @@ impl Groups for FakeGroups {
             group.desired = to;
             if let Some(change) = state.after_raise.take() {
                 change(&mut state.groups);
+            }
+            for (name, change) in std::mem::take(&mut state.remembered_after_raise) {
+                state.history.entry(name).or_default().changes.push(change);
             }
             Ok(())
         }))

@@ -21,7 +21,7 @@ pub enum Outcome {
     Queued,
     /// Somebody else reads the queue, and only one can: this scaler waits to take over, see the reason.
     Standby,
-    /// Something failed, see the error: nothing was changed, or it is not known to stand.
+    /// Something failed, see the error; nothing was changed.
     Failed,
 }
 
@@ -124,7 +124,7 @@ pub struct Decision {
     /// What of the queue was not read, and why: the plan was made for what was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
-    /// What failed.
+    /// What failed; where the capacity was raised, what somebody set it to after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What kind of failure `error` or `missing` is; absent where there is none.

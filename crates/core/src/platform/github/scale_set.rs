@@ -98,8 +98,11 @@ impl Queue for Listener {
     }
 
     fn take_secret(&mut self, secret: &SecretString) -> Result<bool, ExchangeError> {
+        if self.session.is_none() {
+            return Ok(false);
+        }
         self.secret = secret.clone();
-        Ok(self.session.is_some())
+        Ok(true)
     }
 
     fn release(&mut self) -> Option<Call<()>> {
