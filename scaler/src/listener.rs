@@ -70,7 +70,7 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(10),
             body: 1 << 20,
-            bodies: Bodies { own: 64 << 10, long: 2 << 20 },
+            bodies: Bodies { own: 32 << 10, long: 2 << 20 },
             rate: 20,
             burst: 100,
         }
