@@ -46,11 +46,16 @@ impl Pool {
         started: Instant,
         until: Instant,
     ) -> Result<Reading, Unread> {
-        let read = self.read_queue(context, started, until).await;
         if context.dry_run {
-            // Whoever does more than look has it meanwhile.
-            self.release(context, RELEASE).await;
+            return Box::pin(self.only_look(context, started, until)).await;
         }
+        self.read_queue(context, started, until).await
+    }
+
+    /// Reads it, and gives back what the platform holds for it: whoever does more than look has it meanwhile.
+    async fn only_look(&mut self, context: &TickContext, started: Instant, until: Instant) -> Result<Reading, Unread> {
+        let read = self.read_queue(context, started, until).await;
+        self.release(context, RELEASE).await;
         read
     }
 
@@ -58,7 +63,7 @@ impl Pool {
         let room = Rc::clone(&self.room);
         let mut again = true;
         if self.refused {
-            self.renew(context, until).await.map_err(Unread::Failed)?;
+            Box::pin(self.renew(context, until)).await.map_err(Unread::Failed)?;
         }
         loop {
             let queue = match self.queue.take() {
@@ -94,7 +99,7 @@ impl Pool {
                 })
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
-                self.renew(context, until).await.map_err(Unread::Failed)?;
+                Box::pin(self.renew(context, until)).await.map_err(Unread::Failed)?;
                 continue;
             }
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
