@@ -156,6 +156,13 @@ pub(crate) async fn run_on(
     let settings = Arc::new(settings);
     let Cloud { identity, host, notices, secrets, archives } = cloud;
     let archives = archives(&identity, &settings.records);
+    let served: Vec<_> = archives.iter().map(|archive| archive.key()).collect();
+    for key in settings.records.unserved(&served) {
+        tracing::warn!(
+            "records.{key} is set, and this instance's cloud has no such place: no record goes there; remove it, or name a place of this cloud \
+             (docs/records.md)"
+        );
+    }
     let Identity { instance, location, group, machine, .. } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();

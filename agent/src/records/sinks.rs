@@ -106,6 +106,10 @@ mod tests {
     }
 
     impl Archive for Manner {
+        fn key(&self) -> &'static str {
+            "log_group"
+        }
+
         fn place(&self) -> String {
             "nowhere".into()
         }

@@ -4,6 +4,9 @@ use crate::CloudFuture;
 
 /// A place for records.
 pub trait Archive: Send + Sync {
+    /// The key below `[records]` that names it.
+    fn key(&self) -> &'static str;
+
     /// Its name, for messages: the setting that names it.
     fn place(&self) -> String;
 

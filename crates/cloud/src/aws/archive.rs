@@ -37,6 +37,10 @@ struct LogGroup {
 }
 
 impl Archive for LogGroup {
+    fn key(&self) -> &'static str {
+        "log_group"
+    }
+
     fn place(&self) -> String {
         format!("records.log_group = \"{}\"", self.group)
     }
@@ -97,6 +101,10 @@ struct Bucket {
 }
 
 impl Archive for Bucket {
+    fn key(&self) -> &'static str {
+        "object_store"
+    }
+
     fn place(&self) -> String {
         format!("records.object_store = \"s3://{}/{}\"", self.store.bucket, self.store.prefix)
     }

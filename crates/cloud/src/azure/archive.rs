@@ -40,6 +40,10 @@ struct LogAnalytics {
 }
 
 impl Archive for LogAnalytics {
+    fn key(&self) -> &'static str {
+        "log_analytics"
+    }
+
     fn place(&self) -> String {
         format!("records.log_analytics = \"{}\"", self.stream)
     }
@@ -155,6 +159,7 @@ mod tests {
     async fn a_record_is_a_row_with_its_time_and_its_instance() {
         let server = endpoint(|_| Answer::status(204, "")).await;
         let archive = archive(&server.url);
+        assert!(archive.place().starts_with(&format!("records.{} = ", archive.key())));
         for _ in 0..2 {
             archive.put(&entry()).await.unwrap();
         }

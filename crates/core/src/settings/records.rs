@@ -46,6 +46,17 @@ impl RecordsSettings {
         settings
     }
 
+    /// The keys that are set and not among these, which the instance's cloud has places for.
+    pub fn unserved(&self, served: &[&str]) -> impl Iterator<Item = &'static str> {
+        let Self { log_group, object_store, log_analytics } = self;
+        let set = [
+            ("log_group", log_group.is_some()),
+            ("object_store", object_store.is_some()),
+            ("log_analytics", log_analytics.is_some()),
+        ];
+        set.into_iter().filter(|(key, is_set)| *is_set && !served.contains(key)).map(|(key, _)| key)
+    }
+
     /// The names of the keys.
     pub(super) fn keys() -> impl Iterator<Item = &'static str> {
         names(RECORDS_KEYS, Side::Agent)

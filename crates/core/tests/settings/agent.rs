@@ -310,6 +310,9 @@ fn records_go_where_they_are_told_and_each_mistake_says_what_to_write() {
     let url = "https://a.ingest.monitor.azure.com/dataCollectionRules/dcr-1/streams/Custom-Lightsout_CL";
     let settings = parse(&records(&format!("log_group = '/ci'\nlog_analytics = '{url}'"))).records;
     assert_eq!(settings.log_group.as_deref(), Some("/ci"));
+    let unserved = |served: &[&str]| settings.unserved(served).collect::<Vec<_>>();
+    assert_eq!(unserved(&["log_group", "object_store"]), ["log_analytics"], "where nothing serves it, it is said");
+    assert_eq!(unserved(&["log_analytics"]), ["log_group"]);
     assert_eq!(settings.log_analytics.map(|stream| stream.to_string()).as_deref(), Some(url));
     assert_eq!(parse(&agent("")).records, RecordsSettings::default());
     for (line, wrong) in [
