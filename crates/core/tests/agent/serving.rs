@@ -1,6 +1,6 @@
-//! Serving: idle, busy, and the runner's own exits.
+//! Serving: idle and busy, protection, the floor, and orders.
 
-use std::time::Duration;
+mod runner;
 
 use lightsout_core::{
     activity::Activity,
@@ -96,18 +96,6 @@ fn a_drain_that_cannot_be_taken_back_is_broken_in_the_end() {
         rig.pass(secs(30));
     }
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-}
-
-#[test]
-fn a_runner_that_exits_while_a_drain_is_taken_back_is_started_again() {
-    let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Order(Order::Drain));
-    rig.event(Event::Order(Order::Undrain));
-    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
-    rig.event(Event::RunnerExited);
-    rig.answer(Request::Undrain, Outcome::Done);
-    rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.phase(), Phase::Registering);
 }
 
 #[test]
@@ -259,33 +247,6 @@ fn it_does_not_leave_for_idleness_before_the_fresh_look_has_come_back() {
 }
 
 #[test]
-fn a_runner_that_exits_is_started_again_and_given_up_at_last() {
-    let mut rig = Rig::idle(AgentPolicy::default());
-    for _ in 0..4 {
-        rig.event(Event::RunnerExited);
-        assert_eq!(rig.phase(), Phase::Registering);
-        rig.pass(secs(30));
-        rig.answer(Request::Register, Outcome::Registered);
-        rig.event(Event::Activity(Activity::Quiet));
-    }
-    rig.event(Event::RunnerExited);
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-}
-
-#[test]
-fn a_runner_that_lived_long_is_not_broken() {
-    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
-    for _ in 0..20 {
-        rig.pass(secs(700));
-        rig.event(Event::RunnerExited);
-        rig.pass(secs(30));
-        rig.answer(Request::Register, Outcome::Registered);
-        rig.event(Event::Activity(Activity::Quiet));
-        assert!(matches!(rig.phase(), Phase::Idle { .. }));
-    }
-}
-
-#[test]
 fn unprotected_at_birth_is_mended() {
     let mut rig = Rig::new(AgentPolicy::default());
     rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
@@ -366,18 +327,6 @@ fn a_drain_that_was_never_told_is_taken_back_at_once() {
 }
 
 #[test]
-fn a_runner_that_exits_after_each_job_is_registered_again_at_once() {
-    let mut rig = Rig::idle(AgentPolicy::default());
-    for _ in 0..20 {
-        rig.event(Event::Activity(busy("single")));
-        rig.event(Event::RunnerExited);
-        rig.answer(Request::Register, Outcome::Registered);
-        rig.event(Event::Activity(Activity::Quiet));
-        assert!(matches!(rig.phase(), Phase::Idle { .. }));
-    }
-}
-
-#[test]
 fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let never = Capabilities { protection: ProtectionSupport::Never, ..BARE_CLOUD };
     let mut rig = Rig::on(never, AgentPolicy::default());
@@ -390,19 +339,6 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
     assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
     assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
-}
-
-#[test]
-fn a_runner_that_exits_without_a_job_is_started_again_later_each_time() {
-    let mut rig = Rig::idle(AgentPolicy::default());
-    for pause in [1, 2, 4] {
-        rig.event(Event::RunnerExited);
-        rig.pass(secs(pause).saturating_sub(Duration::from_millis(1)));
-        assert_eq!(rig.open(), [], "not within {pause} s");
-        rig.pass(Duration::from_millis(1));
-        rig.answer(Request::Register, Outcome::Registered);
-        rig.event(Event::Activity(Activity::Quiet));
-    }
 }
 
 /// The rooms that it is told, one after another, and what it does about each: leaves, or asks again after so many seconds.
