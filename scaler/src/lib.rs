@@ -7,6 +7,7 @@
 #![warn(clippy::expect_used)]
 
 mod args;
+mod call_permits;
 mod check;
 mod custom_handler;
 mod failure;
@@ -19,7 +20,6 @@ mod page;
 mod pool;
 mod regions;
 mod scheduler;
-mod slots;
 mod tokens;
 mod trouble;
 mod webhooks;

@@ -13,7 +13,7 @@ use futures_util::{
 use lightsout_cloud::{Groups, Seen};
 use lightsout_core::{cloud::CloudError, settings::Location};
 
-use crate::slots::Slots;
+use crate::call_permits::CallPermits;
 
 /// How many changes are sent to one region at once; clouds have one budget for all calls of an account in a region.
 const WRITES_AT_ONCE: usize = 16;
@@ -28,9 +28,9 @@ pub(crate) struct Regions(Rc<BTreeMap<Location, Region>>);
 pub(crate) struct Region {
     pub(crate) groups: Box<dyn Groups>,
     /// For what is changed.
-    pub(crate) writes: Slots,
+    pub(crate) writes: CallPermits,
     /// For histories that are read to tell why nothing comes of a raise.
-    pub(crate) histories: Slots,
+    pub(crate) histories: CallPermits,
 }
 
 /// What one describe said.
@@ -51,8 +51,8 @@ impl Regions {
     pub(crate) fn open(names: BTreeSet<Location>, open: impl Fn(Location) -> Box<dyn Groups>) -> Self {
         let region = |name: Location| Region {
             groups: open(name),
-            writes: Slots::new(WRITES_AT_ONCE),
-            histories: Slots::new(HISTORIES_AT_ONCE),
+            writes: CallPermits::new(WRITES_AT_ONCE),
+            histories: CallPermits::new(HISTORIES_AT_ONCE),
         };
         Self(Rc::new(names.into_iter().map(|name| (name.clone(), region(name))).collect()))
     }

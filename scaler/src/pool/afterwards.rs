@@ -30,7 +30,7 @@ impl Pool {
         let region = context.regions.region(&settings.location());
         let mut seen = None;
         let looking = async {
-            let _slot = region.histories.acquire(0).await;
+            let _permit = region.histories.acquire(0).await;
             let group = BTreeSet::from([settings.group.clone()]);
             let again = context.regions.describe_one(settings.location(), group);
             let desired = view(context, settings, again, until).await?.group.desired;

@@ -71,7 +71,7 @@ impl Pool {
         if self.launches.waits(still, Instant::now()) {
             let region = context.regions.region(&self.settings.location());
             let reading = async {
-                let _slot = region.histories.acquire(0).await;
+                let _permit = region.histories.acquire(0).await;
                 region.groups.history(&self.settings.group).await
             };
             match timeout_at(until.min(Instant::now() + READING).into(), reading).await {

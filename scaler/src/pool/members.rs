@@ -19,11 +19,11 @@ impl Pool {
         let time = LOOK_TIMEOUT.min(context.deadline / 2);
         let until = Instant::now() + time;
         let looking = async {
-            let slot = timeout_at(until, region.histories.acquire(0)).await;
-            let slot =
-                slot.map_err(|_| "looks of other pools took all of its time; it is looked at again later".to_owned())?;
+            let permit = timeout_at(until, region.histories.acquire(0)).await;
+            let permit = permit
+                .map_err(|_| "looks of other pools took all of its time; it is looked at again later".to_owned())?;
             let members = timeout_at(until, region.groups.members(&self.settings.group)).await;
-            drop(slot);
+            drop(permit);
             members.map_err(|_| not_within("it was not answered", time, LONGER))
         };
         let error = match looking.await {

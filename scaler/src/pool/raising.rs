@@ -21,8 +21,8 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{Pool, TickContext, View, record::millis, tick::wall_clock, view};
 use crate::{
+    call_permits::CallPermit,
     regions::Describing,
-    slots::Slot,
     trouble::{LONGER, Trouble},
 };
 
@@ -110,10 +110,10 @@ impl Pool {
 
     /// Waits until it is this pool's turn to be raised by so many instances. `None`: not until then, and so in the next
     /// tick, where there is one; each tick that it waited makes it more urgent.
-    pub(super) async fn turn(&mut self, context: &TickContext, missing: u32, until: Instant) -> Option<Slot> {
+    pub(super) async fn turn(&mut self, context: &TickContext, missing: u32, until: Instant) -> Option<CallPermit> {
         let need = u64::from(missing) * (u64::from(self.waited) + 1);
-        let slot = self.write_slot(context, need, until).await;
-        if slot.is_none() {
+        let permit = self.write_permit(context, need, until).await;
+        if permit.is_none() {
             if self.waited == 0 {
                 tracing::info!(
                     pool = self.settings.name,
@@ -122,11 +122,11 @@ impl Pool {
             }
             self.waited = self.waited.saturating_add(1);
         }
-        slot
+        permit
     }
 
     /// The right to write, for whoever needs it so much. `None`: not until then, where a next tick follows.
-    async fn write_slot(&self, context: &TickContext, need: u64, until: Instant) -> Option<Slot> {
+    async fn write_permit(&self, context: &TickContext, need: u64, until: Instant) -> Option<CallPermit> {
         let writes = &context.regions.region(&self.settings.location()).writes;
         if context.carries {
             timeout_at(until.into(), writes.acquire(need)).await.ok()
@@ -250,7 +250,7 @@ impl Pool {
 
     /// Tells the agents what to keep, once all raises that wait have had their turn. It is advice, so a failure is no failure of the tick.
     pub(super) async fn write_floor(&mut self, context: &TickContext, floor: Floor, until: Instant) {
-        let Some(_slot) = self.write_slot(context, 0, until).await else {
+        let Some(_permit) = self.write_permit(context, 0, until).await else {
             tracing::debug!(
                 pool = self.settings.name,
                 %floor,

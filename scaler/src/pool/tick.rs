@@ -128,7 +128,7 @@ impl Pool {
         let mut lowered = None;
         explain(record, &decided);
         if matches!(decided, Plan::Raise { .. }) {
-            let Some(slot) = self.turn(context, decided.missing(), until).await else {
+            let Some(permit) = self.turn(context, decided.missing(), until).await else {
                 record.result = Outcome::Queued;
                 return Ok(None);
             };
@@ -148,7 +148,7 @@ impl Pool {
                 }
             };
             view = Box::pin(raise).await?;
-            drop(slot);
+            drop(permit);
             let raised = record.to.zip(self.writing_since).filter(|_| record.result == Outcome::Raised);
             if let Some((to, began)) = raised.filter(|_| context.looks_after) {
                 lowered = Box::pin(self.look_after(context, to, began, until)).await;

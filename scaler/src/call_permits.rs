@@ -1,4 +1,4 @@
-//! A few slots for calls, of which the neediest gets the next one.
+//! A few permits for calls, of which the neediest gets the next one.
 
 use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, rc::Rc};
 
@@ -6,33 +6,33 @@ use tokio::sync::oneshot;
 
 /// So many calls at once. Whoever finds them all taken waits, and goes before everybody with a smaller need.
 #[derive(Clone, Debug)]
-pub(crate) struct Slots(Rc<RefCell<State>>);
+pub(crate) struct CallPermits(Rc<RefCell<State>>);
 
 #[derive(Debug)]
 struct State {
     free: usize,
     /// By need, the largest first, and among equals who came first.
-    waiting: BTreeMap<(Reverse<u64>, u64), oneshot::Sender<Slot>>,
+    waiting: BTreeMap<(Reverse<u64>, u64), oneshot::Sender<CallPermit>>,
     next: u64,
 }
 
 /// The right to make a call, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot(Slots);
+pub(crate) struct CallPermit(CallPermits);
 
-impl Slots {
+impl CallPermits {
     /// So many, all free.
     pub(crate) fn new(count: usize) -> Self {
         Self(Rc::new(RefCell::new(State { free: count, waiting: BTreeMap::new(), next: 0 })))
     }
 
     /// Waits for one.
-    pub(crate) async fn acquire(&self, need: u64) -> Slot {
+    pub(crate) async fn acquire(&self, need: u64) -> CallPermit {
         let turn = {
             let mut state = self.0.borrow_mut();
             if let Some(left) = state.free.checked_sub(1) {
                 state.free = left;
-                return Slot(self.clone());
+                return CallPermit(self.clone());
             }
             let (turn, wait) = oneshot::channel();
             let key = (Reverse(need), state.next);
@@ -41,14 +41,14 @@ impl Slots {
             wait
         };
         match turn.await {
-            Ok(slot) => slot,
-            // Its sender is only ever used: there is always one who holds the slots.
+            Ok(permit) => permit,
+            // Its sender is only ever used: there is always one who holds the permits.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Slot {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         let next = {
             let mut state = self.0.0.borrow_mut();
@@ -66,7 +66,7 @@ impl Drop for Slot {
             next
         };
         // One that is not taken any more is dropped, and so goes to whoever is next.
-        next.map(|next| next.send(Slot(self.0.clone())));
+        next.map(|next| next.send(CallPermit(self.0.clone())));
     }
 }
 
@@ -81,37 +81,37 @@ mod tests {
 
     #[tokio::test]
     async fn the_neediest_goes_first_and_equals_in_turn() {
-        let slots = Slots::new(1);
-        let held = slots.acquire(0).await;
+        let permits = CallPermits::new(1);
+        let held = permits.acquire(0).await;
         let order = RefCell::new(Vec::new());
         let calls = [("few", 1), ("many", 9), ("many, later", 9), ("some", 4)].map(|(name, need)| {
-            let (slots, order) = (&slots, &order);
+            let (permits, order) = (&permits, &order);
             async move {
-                let _slot = slots.acquire(need).await;
+                let _permit = permits.acquire(need).await;
                 order.borrow_mut().push(name);
             }
         });
         let mut all = Box::pin(join_all(calls));
-        assert!(all.as_mut().now_or_never().is_none(), "the one slot is taken");
+        assert!(all.as_mut().now_or_never().is_none(), "the one permit is taken");
         drop(held);
         all.await;
         assert_eq!(order.into_inner(), ["many", "many, later", "some", "few"]);
     }
 
     #[tokio::test]
-    async fn a_slot_is_not_lost_with_one_who_gave_up() {
-        let slots = Slots::new(2);
-        let (one, two) = (slots.acquire(0).await, slots.acquire(0).await);
+    async fn a_permit_is_not_lost_with_one_who_gave_up() {
+        let permits = CallPermits::new(2);
+        let (one, two) = (permits.acquire(0).await, permits.acquire(0).await);
         let soon = Duration::from_millis(10);
-        assert!(timeout(soon, slots.acquire(5)).await.is_err(), "none is free");
-        // Given its slot and then dropped, without ever having looked.
-        let mut third = Box::pin(slots.acquire(3));
+        assert!(timeout(soon, permits.acquire(5)).await.is_err(), "none is free");
+        // Given its permit and then dropped, without ever having looked.
+        let mut third = Box::pin(permits.acquire(3));
         assert!(third.as_mut().now_or_never().is_none());
         drop(one);
         drop(third);
         drop(two);
-        let all = (slots.acquire(0).now_or_never(), slots.acquire(0).now_or_never());
+        let all = (permits.acquire(0).now_or_never(), permits.acquire(0).now_or_never());
         assert!(all.0.is_some() && all.1.is_some(), "both are free again");
-        assert!(slots.acquire(0).now_or_never().is_none(), "and no third one came about");
+        assert!(permits.acquire(0).now_or_never().is_none(), "and no third one came about");
     }
 }
