@@ -1,6 +1,5 @@
 //! One pool, and what it remembers from tick to tick and from run to run.
 
-mod afterwards;
 mod health;
 mod launches;
 mod members;
@@ -8,6 +7,7 @@ mod raising;
 mod reading;
 mod record;
 mod tick;
+mod verify_raise;
 mod view;
 
 use std::{

@@ -151,7 +151,7 @@ impl Pool {
             drop(permit);
             let raised = record.to.zip(self.writing_since).filter(|_| record.result == Outcome::Raised);
             if let Some((to, began)) = raised.filter(|_| context.looks_after) {
-                lowered = Box::pin(self.look_after(context, to, began, until)).await;
+                lowered = Box::pin(self.verify_raise(context, to, began, until)).await;
             }
         }
         self.waited = 0;

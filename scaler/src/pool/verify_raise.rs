@@ -15,7 +15,7 @@ use crate::trouble::{LONGER, Trouble};
 impl Pool {
     /// Looks whether a raise stands that began at this time, where no tick follows that would see it. Gives what is wrong if the group's history
     /// shows that somebody lowered it since; a description alone may be late, and is a line in the log.
-    pub(super) async fn look_after(
+    pub(super) async fn verify_raise(
         &self,
         context: &TickContext,
         to: u32,
@@ -29,7 +29,7 @@ impl Pool {
         }
         let region = context.regions.region(&settings.location());
         let mut seen = None;
-        let looking = async {
+        let verifying = async {
             let _permit = region.histories.acquire(0).await;
             let group = BTreeSet::from([settings.group.clone()]);
             let again = context.regions.describe_one(settings.location(), group);
@@ -40,7 +40,7 @@ impl Pool {
             }
             Ok(last_set(&region.groups.history(&settings.group).await?.changes, began))
         };
-        let why = match timeout_at(until.into(), looking).await {
+        let why = match timeout_at(until.into(), verifying).await {
             Ok(Ok(Some(other))) if other < to => {
                 let is = seen.unwrap_or(other);
                 return Some(Trouble::other(format!(
