@@ -237,7 +237,7 @@ impl Effects {
             CloudCall::Protect(on) => host.protect(on).await,
             CloudCall::ExtendHook => host.extend_hold().await,
             CloudCall::CompleteHook => host.complete_hold().await,
-            CloudCall::End(Rung::Shrink) => host.leave(Leave::Decrement).await,
+            CloudCall::End(Rung::Decrement) => host.leave(Leave::Decrement).await,
             CloudCall::End(Rung::Replace) => host.leave(Leave::Replace).await,
             CloudCall::End(Rung::Unhealthy) => host.report_unhealthy().await,
             CloudCall::End(Rung::Terminate) => host.terminate().await,

@@ -81,7 +81,7 @@ pub enum Rung {
     /// Answer the launch hook that the launch has failed: the group ends the instance and launches another.
     Abandon,
     /// Terminate in the group, desired capacity one lower.
-    Shrink,
+    Decrement,
     /// Terminate in the group, desired capacity unchanged: the group replaces it if it must.
     Replace,
     /// Tell the group that this instance is unhealthy.
@@ -97,10 +97,10 @@ impl Rung {
     #[must_use]
     pub fn next(self, cloud: Capabilities) -> Self {
         match self {
-            Self::Abandon => Self::Shrink,
-            Self::Shrink if !cloud.leaving_lowers_capacity => Self::Replace,
-            Self::Shrink | Self::Replace if cloud.replaces_unhealthy => Self::Unhealthy,
-            Self::Shrink | Self::Replace | Self::Unhealthy => Self::Terminate,
+            Self::Abandon => Self::Decrement,
+            Self::Decrement if !cloud.leaving_lowers_capacity => Self::Replace,
+            Self::Decrement | Self::Replace if cloud.replaces_unhealthy => Self::Unhealthy,
+            Self::Decrement | Self::Replace | Self::Unhealthy => Self::Terminate,
             // Who is billed all the same must go on asking.
             Self::Terminate if !cloud.power_off_ends_billing => Self::Terminate,
             Self::Terminate | Self::PowerOff => Self::PowerOff,

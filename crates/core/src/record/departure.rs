@@ -165,7 +165,7 @@ impl From<Rung> for Way {
     fn from(rung: Rung) -> Self {
         match rung {
             Rung::Abandon => Self::Abandon,
-            Rung::Shrink => Self::Decrement,
+            Rung::Decrement => Self::Decrement,
             Rung::Replace => Self::Replace,
             Rung::Unhealthy => Self::Unhealthy,
             Rung::Terminate => Self::Terminate,

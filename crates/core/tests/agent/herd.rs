@@ -92,7 +92,7 @@ fn of_a_herd_that_sees_the_same_room_as_many_leave_as_there_is_room_for() {
         {
             let acts: Vec<_> = (0..members).map(|rank| use_room(Room { desired, min, floor, members, rank })).collect();
             let by = |rung| u32::try_from(acts.iter().filter(|act| **act == Ok(rung)).count()).unwrap();
-            let (shrunk, replaced) = (by(Rung::Shrink), by(Rung::Replace));
+            let (shrunk, replaced) = (by(Rung::Decrement), by(Rung::Replace));
             let what = format!("{members} of {desired}, min {min}, floor {floor}: {acts:?}");
             assert!(replaced <= members.saturating_sub(desired), "too many without lowering: {what}");
             assert!(shrunk == 0 || desired - shrunk >= min.max(floor), "below the floor: {what}");
@@ -118,7 +118,7 @@ fn a_leave_that_is_taken_back_chooses_no_way_for_the_next_one() {
     rig.answer(Request::Save(Saved::Serving), Outcome::Done);
     rig.event(Event::Activity(Activity::Quiet));
     let full = Room { desired: 5, min: 0, floor: 0, members: 5, rank: 0 };
-    assert_eq!(idle_out(&mut rig, full), Ok(Rung::Shrink), "the group has none too many now");
+    assert_eq!(idle_out(&mut rig, full), Ok(Rung::Decrement), "the group has none too many now");
 }
 
 #[test]

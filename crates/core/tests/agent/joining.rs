@@ -199,7 +199,7 @@ fn a_boot_that_fails_gives_the_launch_up() {
     for (answer, then) in [
         (Outcome::Done, Request::Describe),
         // It ran out, or what holds the instance is somebody else's.
-        (Outcome::NoHook, Request::End(Rung::Shrink)),
+        (Outcome::NoHook, Request::End(Rung::Decrement)),
     ] {
         let mut rig = Rig::new(AgentPolicy { before_register: Some(secs(300)), ..hooked() });
         rig.answer(Request::Prepare { within: secs(300) }, Outcome::Denied("exit status 7".into()));
@@ -235,7 +235,7 @@ fn an_operators_order_shrinks_the_group_and_gives_no_launch_up() {
     rig.event(Event::Order(Order::Drain));
     leave(&mut rig);
     rig.answer(Request::Describe, HELD);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn a_launch_hook_that_the_group_has_not_keeps_nobody_from_leaving() {
         }
         rig.pass(secs(1));
     }
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }
 
 /// What an operator reads while an instance does not come into service, or does not leave.

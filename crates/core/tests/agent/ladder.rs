@@ -38,7 +38,7 @@ fn outside_a_group_it_climbs_as_well() {
 fn without_any_right_it_climbs_to_power_off() {
     let mut rig = late(LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Denied("no".into()));
-    for rung in [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
+    for rung in [Rung::Decrement, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
         rig.answer(Request::End(rung), Outcome::Denied("no".into()));
     }
     assert_eq!(rig.open(), [Request::End(Rung::PowerOff)]);
@@ -92,7 +92,7 @@ fn with_a_dead_cloud_it_powers_off_at_last() {
 fn an_accepted_end_that_never_comes_climbs() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     let start = rig.now;
     while !rig.open().contains(&Request::End(Rung::Replace)) {
         match rig.open().first() {
@@ -107,7 +107,7 @@ fn an_accepted_end_that_never_comes_climbs() {
 #[test]
 fn the_ladder_has_the_rungs_that_the_cloud_has() {
     let rungs = |cloud| {
-        let mut rung = Rung::Shrink;
+        let mut rung = Rung::Decrement;
         let mut rungs = vec![rung];
         while rung.next(cloud) != rung {
             rung = rung.next(cloud);
@@ -115,9 +115,13 @@ fn the_ladder_has_the_rungs_that_the_cloud_has() {
         }
         rungs
     };
-    assert_eq!(rungs(CLOUD), [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff]);
-    assert_eq!(rungs(HELD_CLOUD), [Rung::Shrink, Rung::Terminate], "it replaces nobody who is unhealthy");
-    assert_eq!(rungs(BARE_CLOUD), [Rung::Shrink, Rung::Unhealthy, Rung::Terminate], "power-off would not end the bill");
+    assert_eq!(rungs(CLOUD), [Rung::Decrement, Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff]);
+    assert_eq!(rungs(HELD_CLOUD), [Rung::Decrement, Rung::Terminate], "it replaces nobody who is unhealthy");
+    assert_eq!(
+        rungs(BARE_CLOUD),
+        [Rung::Decrement, Rung::Unhealthy, Rung::Terminate],
+        "power-off would not end the bill"
+    );
 }
 
 #[test]
@@ -133,10 +137,10 @@ fn credentials_that_fail_for_a_while_climb_nothing() {
     }
     rig.pass(secs(30));
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Rejected("the token has expired".into()));
+    rig.answer(Request::End(Rung::Decrement), Outcome::Rejected("the token has expired".into()));
     rig.pass(secs(30));
     rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "the same again, at once: it was not applied");
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)], "the same again, at once: it was not applied");
 }
 
 #[test]
@@ -145,16 +149,16 @@ fn rights_that_are_still_on_their_way_climb_nothing() {
     rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
     rig.pass(secs(1));
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
+    rig.answer(Request::End(Rung::Decrement), Outcome::Denied("not authorized".into()));
     rig.pass(secs(5));
     rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }
 
 /// Else an agent that ends again and again would wait for them for ever.
 #[test]
 fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
-    for (age, expected) in [(10, Rung::Shrink), (400, Rung::Replace)] {
+    for (age, expected) in [(10, Rung::Decrement), (400, Rung::Replace)] {
         let why = LeaveReason::Operator;
         let now = Tick(1_000_000);
         let entry = JournalEntry {
@@ -169,8 +173,8 @@ fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
         rig.answer(Request::Deregister, Outcome::Done);
         rig.pass(secs(31));
         rig.answer(Request::Describe, IN_SERVICE);
-        rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
-        if expected == Rung::Shrink {
+        rig.answer(Request::End(Rung::Decrement), Outcome::Denied("not authorized".into()));
+        if expected == Rung::Decrement {
             rig.pass(secs(5));
             rig.answer(Request::Describe, IN_SERVICE);
         }
@@ -182,7 +186,7 @@ fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
 fn another_way_has_its_whole_time() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.pass(secs(500));
     rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
     rig.answer(Request::End(Rung::Terminate), Outcome::Done);
@@ -200,5 +204,5 @@ fn before_a_spot_deadline_no_right_is_waited_for() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }

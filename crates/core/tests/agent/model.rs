@@ -214,7 +214,7 @@ fn the_model_can_fail() {
     assert_eq!(world.ledger.violation(), Some(Violation::JobKilled));
     lowered.left.jobs = 0;
     for _ in 0..2 {
-        lowered.perform(HostEffect::Cloud(CloudCall::End(Rung::Shrink)));
+        lowered.perform(HostEffect::Cloud(CloudCall::End(Rung::Decrement)));
     }
     assert_eq!(lowered.ledger.violation(), None, "the second is refused at the floor");
 }

@@ -307,7 +307,7 @@ fn a_runner_that_is_found_late_is_waited_for() {
 
 #[test]
 fn failures_of_the_cloud_mean_what_the_caller_should_do() {
-    let end = HostEffect::Cloud(CloudCall::End(Rung::Shrink));
+    let end = HostEffect::Cloud(CloudCall::End(Rung::Decrement));
     for (kind, expected) in [
         (CloudErrorKind::NotFound, Outcome::NotInGroup),
         (CloudErrorKind::InProgress, Outcome::InProgress),
@@ -333,7 +333,7 @@ fn failures_of_the_cloud_mean_what_the_caller_should_do() {
         let member = CloudAnswer::Membership(Membership::InService { protected: true });
         host.answer(HostEffect::Cloud(CloudCall::Membership), HostResult::Cloud(Ok(member)));
         host.answer(end, HostResult::Cloud(Err(CloudError::new(kind, "no"))));
-        assert_eq!(host.outcome_of(Request::End(Rung::Shrink)), Some(&expected), "{kind:?}");
+        assert_eq!(host.outcome_of(Request::End(Rung::Decrement)), Some(&expected), "{kind:?}");
     }
 }
 

@@ -130,7 +130,7 @@ fn leaving(gentlest: Rung, ends: Ends) -> Story {
 #[test]
 fn each_way_that_is_tried_has_a_certificate_and_the_last_tells_how_it_ended() {
     let all = [Way::Abandon, Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
-    for (first, why) in [(Rung::Abandon, LeaveReason::Broken), (Rung::Shrink, LeaveReason::Operator)] {
+    for (first, why) in [(Rung::Abandon, LeaveReason::Broken), (Rung::Decrement, LeaveReason::Operator)] {
         let mut story = leaving(first, |_| Err(CloudErrorKind::Denied));
         story.pass(secs(600));
         let ways: Vec<Way> = story.departures.iter().map(|departure| departure.way).collect();
@@ -144,14 +144,14 @@ fn each_way_that_is_tried_has_a_certificate_and_the_last_tells_how_it_ended() {
     }
     let until: [(Rung, Ends); 6] = [
         (Rung::Abandon, |_| Ok(())),
-        (Rung::Shrink, |rung| denied_below(Rung::Shrink, rung)),
+        (Rung::Decrement, |rung| denied_below(Rung::Decrement, rung)),
         (Rung::Replace, |rung| denied_below(Rung::Replace, rung)),
         (Rung::Unhealthy, |rung| denied_below(Rung::Unhealthy, rung)),
         (Rung::Terminate, |rung| denied_below(Rung::Terminate, rung)),
         (Rung::PowerOff, |rung| denied_below(Rung::PowerOff, rung)),
     ];
     for (last, ends) in until {
-        for first in [Rung::Abandon, Rung::Shrink].into_iter().filter(|first| *first <= last) {
+        for first in [Rung::Abandon, Rung::Decrement].into_iter().filter(|first| *first <= last) {
             let mut story = leaving(first, ends);
             let ended = Membership::Terminating { waiting: false };
             let passed = (0..600).find(|_| {

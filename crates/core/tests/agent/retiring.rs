@@ -64,7 +64,7 @@ pub(crate) fn late(why: LeaveReason) -> Rig {
 fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.event(Event::TargetState(TargetState::Terminated));
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Idle }, "its own request is no other reason");
     rig.answer(Request::Describe, WAITING);
@@ -90,7 +90,7 @@ fn chosen_by_the_group_it_only_answers_the_hook() {
 fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    rig.answer(Request::End(Rung::Decrement), Outcome::AtFloor);
     rig.answer(Request::Save(Saved::Returning), Outcome::Done);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::Register, Outcome::Registered);
@@ -102,7 +102,7 @@ fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
 fn at_the_floor_any_other_one_is_replaced() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    rig.answer(Request::End(Rung::Decrement), Outcome::AtFloor);
     assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
 }
 
@@ -128,7 +128,7 @@ fn outside_a_group_it_ends_itself() {
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::NotInGroup);
+    rig.answer(Request::End(Rung::Decrement), Outcome::NotInGroup);
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
 }
 
@@ -141,7 +141,7 @@ fn told_to_stop_it_exits_once_the_cloud_has_agreed_for_a_while() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     let agreed = rig.now;
     while rig.phase() != Phase::Gone {
         match rig.open().first() {
@@ -241,7 +241,7 @@ fn whatever_is_answered_retiring_slows_down() {
 fn a_hook_of_somebody_else_is_waited_for() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     let start = rig.now;
     while rig.now.since(start) < secs(3600) {
         match rig.open().first() {
@@ -257,7 +257,7 @@ fn a_hook_of_somebody_else_is_waited_for() {
 fn told_to_stop_after_the_cloud_agreed_it_still_answers_its_hook() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.event(Event::Stop);
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator }, "nobody else would answer the hook");
     rig.answer(Request::Describe, WAITING);
@@ -271,7 +271,7 @@ fn told_to_stop_where_no_hook_is_it_exits_once_the_cloud_agreed() {
     rig.answer(Request::FindHook, Outcome::NoHook);
     let mut rig = retire(rig, LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.event(Event::Stop);
     assert_eq!(rig.phase(), Phase::Gone);
 }
@@ -316,7 +316,7 @@ fn who_was_in_service_fails_no_launch() {
 fn taken_out_of_the_group_after_it_agreed_it_ends_itself() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.pass(secs(30));
     rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
@@ -326,7 +326,7 @@ fn taken_out_of_the_group_after_it_agreed_it_ends_itself() {
 fn at_the_floor_it_does_not_come_back_after_it_was_agreed_that_it_ends() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     while !rig.open().contains(&Request::End(Rung::Replace)) {
         if rig.open() == [Request::Describe] {
             rig.answer(Request::Describe, GOING);
@@ -342,5 +342,5 @@ fn at_the_floor_it_does_not_come_back_after_it_was_agreed_that_it_ends() {
 fn where_every_leave_lowers_the_capacity_there_is_no_way_beside_it() {
     let mut rig = retire(Rig::idle_on(BARE_CLOUD, AgentPolicy::default()), LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Member(Membership::Standby));
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }

@@ -229,7 +229,7 @@ fn the_end_that_was_agreed_on_has_its_whole_time_again() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     rig.pass(secs(500));
     for mut rig in asleep(&rig) {
         rig.pass(secs(300));

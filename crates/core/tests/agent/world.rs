@@ -414,7 +414,7 @@ impl World {
         let HostEffect::Cloud(CloudCall::End(rung)) = effect else { return };
         // Where leaving always lowers the capacity, this is how one at the floor leaves.
         let gentle = self.capabilities.leaving_lowers_capacity && rung == Rung::Unhealthy;
-        if rung > Rung::Shrink && !gentle {
+        if rung > Rung::Decrement && !gentle {
             let long = self.retiring_since.is_some_and(|since| self.now.since(since) >= self.policy.rung_patience);
             let elsewhere = [self.place, self.was.0].iter().any(|place| *place != Place::InService);
             let suits =

@@ -277,11 +277,11 @@ impl World<'_> {
             CloudCall::ExtendHook | CloudCall::CompleteHook => return refuse(CloudErrorKind::NothingHeld),
             CloudCall::End(Rung::Terminate | Rung::PowerOff) => self.end(id),
             CloudCall::End(_) if place != Place::Member => return refuse(CloudErrorKind::InProgress),
-            CloudCall::End(Rung::Shrink) if self.group.desired <= self.group.min => {
+            CloudCall::End(Rung::Decrement) if self.group.desired <= self.group.min => {
                 return refuse(CloudErrorKind::AtFloor);
             }
             CloudCall::End(rung) => {
-                if rung == Rung::Shrink {
+                if rung == Rung::Decrement {
                     let membership = self.membership(id);
                     self.instances[id as usize].ledger.lowered(membership);
                     self.group.desired -= 1;

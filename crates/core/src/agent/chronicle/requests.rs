@@ -81,7 +81,7 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::CompleteHook => "answering the termination hook",
         Request::End(rung) => match rung {
             Rung::Abandon => "giving the launch up",
-            Rung::Shrink => "ending the instance in its group, with decrement",
+            Rung::Decrement => "ending the instance in its group, with decrement",
             Rung::Replace => "ending the instance in its group, without decrement",
             Rung::Unhealthy => "telling the group that the instance is unhealthy",
             Rung::Terminate => "terminating the machine",

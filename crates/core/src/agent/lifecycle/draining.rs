@@ -25,7 +25,7 @@ const STUCK: Duration = Duration::from_secs(15);
 impl Lifecycle {
     /// Begins to leave, or goes on for a stronger reason.
     pub(super) fn leave(&mut self, why: LeaveReason, now: Tick) {
-        self.leave_by(why, Rung::Shrink, now);
+        self.leave_by(why, Rung::Decrement, now);
     }
 
     /// The same, by no gentler way than this one. A leave that has begun keeps its own.

@@ -110,16 +110,16 @@ impl Lifecycle {
                 self.end_anew(retiring, Rung::Terminate, now);
             }
             Outcome::Member(Membership::Pending { .. } | Membership::InService { .. }) => {
-                self.end_anew(retiring, Rung::Shrink, now);
+                self.end_anew(retiring, Rung::Decrement, now);
             }
-            Outcome::Member(Membership::Standby) => self.end_anew(retiring, self.without_shrinking(), now),
+            Outcome::Member(Membership::Standby) => self.end_anew(retiring, self.without_decrement(), now),
             // Without the right to look, act.
             Outcome::Denied(why) if !self.rights_may_come(now) => {
                 self.note(why);
                 if shows_at.is_some() {
                     self.again_by(shows_at, now);
                 } else {
-                    self.end_anew(retiring, Rung::Shrink, now);
+                    self.end_anew(retiring, Rung::Decrement, now);
                 }
             }
             other => {
@@ -139,8 +139,8 @@ impl Lifecycle {
                 self.turn_back(now);
             }
             Outcome::AtFloor if retiring.why == LeaveReason::Idle => self.look_again(retiring, now),
-            Outcome::AtFloor if retiring.rung == Rung::Shrink => {
-                self.end_by(retiring, Rung::Shrink.next(self.cloud), now);
+            Outcome::AtFloor if retiring.rung == Rung::Decrement => {
+                self.end_by(retiring, Rung::Decrement.next(self.cloud), now);
             }
             // The hook has run out, or another one holds the launch off.
             Outcome::NoHook if retiring.rung == Rung::Abandon => self.climb(retiring, now),
@@ -194,8 +194,8 @@ impl Lifecycle {
     }
 
     /// The gentlest way to leave that does not lower the group's capacity, where there is one.
-    pub(super) fn without_shrinking(&self) -> Rung {
-        if self.cloud.leaving_lowers_capacity { Rung::Shrink } else { Rung::Replace }
+    pub(super) fn without_decrement(&self) -> Rung {
+        if self.cloud.leaving_lowers_capacity { Rung::Decrement } else { Rung::Replace }
     }
 
     /// The cloud has agreed; the machine ends at any moment. Who was told to stop does not wait for that for ever: the shutdown waits for

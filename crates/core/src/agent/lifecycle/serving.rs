@@ -149,7 +149,7 @@ impl Lifecycle {
         let yielded = matches!(self.state, State::Serving(Serving::Idle { yielded: true, .. }));
         let place = if yielded { 0 } else { rank };
         if place < free {
-            let gentlest = if place < surplus { self.without_shrinking() } else { Rung::Shrink };
+            let gentlest = if place < surplus { self.without_decrement() } else { Rung::Decrement };
             self.leave_by(LeaveReason::Idle, gentlest, now);
         } else if free == 0 {
             let why = format!("idle, but the group is at its floor (desired {desired}, min {min}, floor {floor})");

@@ -181,7 +181,7 @@ impl State {
     }
 
     pub(super) fn draining(why: LeaveReason, step: DrainStep) -> Self {
-        Self::Draining(Draining { why, step, gentlest: Rung::Shrink })
+        Self::Draining(Draining { why, step, gentlest: Rung::Decrement })
     }
 
     pub(super) fn phase(&self) -> Phase {

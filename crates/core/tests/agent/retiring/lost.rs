@@ -18,7 +18,7 @@ use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
 fn an_answer_that_got_lost_leads_to_a_look_not_to_a_second_decrement() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Failed("no answer".into()));
+    rig.answer(Request::End(Rung::Decrement), Outcome::Failed("no answer".into()));
     rig.pass(secs(2));
     assert_eq!(rig.open(), [Request::Describe]);
     rig.answer(Request::Describe, GOING);
@@ -30,7 +30,7 @@ fn an_answer_that_got_lost_leads_to_a_look_not_to_a_second_decrement() {
 fn a_stale_description_does_not_end_it_twice() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
     for _ in 0..4 {
         rig.pass(secs(2));
         rig.answer(Request::Describe, IN_SERVICE);
@@ -39,7 +39,7 @@ fn a_stale_description_does_not_end_it_twice() {
     assert_eq!(rig.open(), [Request::Describe], "it waits for the description to catch up");
     rig.pass(secs(12));
     rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "and then believes it");
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)], "and then believes it");
 }
 
 /// How often the request is made within ten minutes in which the group always answers this and every end is accepted.
@@ -64,7 +64,7 @@ fn asked(request: Request, says: &Outcome) -> usize {
 fn what_was_accepted_is_not_asked_for_again_at_once() {
     assert_eq!(asked(Request::End(Rung::Terminate), &Outcome::Member(Membership::Outside)), 1);
     let standby = asked(Request::End(Rung::Replace), &Outcome::Member(Membership::Standby));
-    let blind = asked(Request::End(Rung::Shrink), &Outcome::Denied("no right to look".into()));
+    let blind = asked(Request::End(Rung::Decrement), &Outcome::Denied("no right to look".into()));
     assert!((1..=20).contains(&standby) && (1..=20).contains(&blind), "{standby} {blind}");
 }
 
@@ -72,17 +72,17 @@ fn what_was_accepted_is_not_asked_for_again_at_once() {
 fn a_lost_answer_at_the_floor_does_not_bring_an_instance_back_that_may_be_ending() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Failed("no answer".into()));
+    rig.answer(Request::End(Rung::Decrement), Outcome::Failed("no answer".into()));
     for _ in 0..20 {
         rig.pass(secs(1));
         if rig.open() == [Request::Describe] {
             rig.answer(Request::Describe, IN_SERVICE);
         }
-        assert!(!rig.open().contains(&Request::End(Rung::Shrink)), "the description may be stale");
+        assert!(!rig.open().contains(&Request::End(Rung::Decrement)), "the description may be stale");
     }
     rig.pass(secs(20));
     rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    rig.answer(Request::End(Rung::Decrement), Outcome::AtFloor);
     assert_eq!(rig.open(), [Request::Save(Saved::Returning)], "now it is known that nothing was applied");
 }
 
@@ -109,7 +109,7 @@ fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_
     assert_eq!(rig.open(), [], "the one before it may have asked for the end already");
     rig.pass(secs(31));
     rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn an_agent_that_comes_back_while_it_leaves_waits_no_longer_than_a_description_m
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
-    while rig.open() != [Request::End(Rung::Shrink)] {
+    while rig.open() != [Request::End(Rung::Decrement)] {
         if rig.open() == [Request::Describe] {
             rig.answer(Request::Describe, IN_SERVICE);
             assert!(!rig.open().is_empty() || rig.lifecycle.status().note.is_some(), "it says what it waits for");

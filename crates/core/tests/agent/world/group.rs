@@ -108,17 +108,17 @@ impl World {
                 self.end();
                 Ok(CloudAnswer::Done)
             }
-            CloudCall::End(Rung::Shrink | Rung::Replace | Rung::Unhealthy) if self.place == Place::Detached => {
+            CloudCall::End(Rung::Decrement | Rung::Replace | Rung::Unhealthy) if self.place == Place::Detached => {
                 self.refused = true;
                 refuse(CloudErrorKind::NotFound)
             }
             // The group lowers its capacity once for each call, also for an instance that is on its way out already.
-            CloudCall::End(Rung::Shrink) if self.group.desired <= self.group.min => {
+            CloudCall::End(Rung::Decrement) if self.group.desired <= self.group.min => {
                 self.refused = true;
                 refuse(CloudErrorKind::AtFloor)
             }
             CloudCall::End(rung) => {
-                if rung == Rung::Shrink {
+                if rung == Rung::Decrement {
                     // Whoever was put in standby a moment ago may not know it yet, and nobody can tell them.
                     let told = if self.now.since(self.was.1) < STALE { self.was.0 } else { self.place };
                     let counted = [told, self.place].into_iter().find(|place| *place == Place::InService);
