@@ -227,16 +227,16 @@ impl Effects {
             CloudCall::Membership => return host.membership().await.map(CloudAnswer::Membership),
             CloudCall::Room => return host.room().await.map(CloudAnswer::Room),
             CloudCall::FindHook => {
-                return host.lifecycle_hook().await.map(|hook| CloudAnswer::Hook(hook.map(|hook| hook.timeout)));
+                return host.find_hook().await.map(|hook| CloudAnswer::Hook(hook.map(|hook| hook.timeout)));
             }
-            CloudCall::ExtendLaunch => {
-                return host.extend_launch().await.map(|hook| CloudAnswer::Hook(Some(hook.timeout)));
+            CloudCall::ExtendLaunchHook => {
+                return host.extend_launch_hook().await.map(|hook| CloudAnswer::Hook(Some(hook.timeout)));
             }
-            CloudCall::LetIn => host.complete_launch().await,
+            CloudCall::CompleteLaunchHook => host.complete_launch_hook().await,
             CloudCall::End(Rung::Abandon) => host.abandon_launch().await,
             CloudCall::Protect(on) => host.protect(on).await,
-            CloudCall::ExtendHook => host.extend_hold().await,
-            CloudCall::CompleteHook => host.complete_hold().await,
+            CloudCall::ExtendHook => host.extend_hook().await,
+            CloudCall::CompleteHook => host.complete_hook().await,
             CloudCall::End(Rung::Decrement) => host.leave(Leave::Decrement).await,
             CloudCall::End(Rung::Replace) => host.leave(Leave::Replace).await,
             CloudCall::End(Rung::Unhealthy) => host.report_unhealthy().await,

@@ -293,8 +293,8 @@ pub(crate) async fn run_on(
     ));
     space.watch(inputs.clone());
     sampler::spawn(&platform, engine, &inputs, interval);
-    let (hold, platform) = (host.capabilities().hold, settings.platform.platform().into());
-    let life = Life { instance: instance.clone(), machine, platform, rules, hold, first };
+    let (termination_hook, platform) = (host.capabilities().termination_hook, settings.platform.platform().into());
+    let life = Life { instance: instance.clone(), machine, platform, rules, termination_hook, first };
     let records = Records::start(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

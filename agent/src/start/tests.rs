@@ -323,13 +323,13 @@ async fn a_job_keeps_it_and_the_hook_while_the_group_wants_it_gone() {
     shell.notices.send(Notice::Target(TargetState::Terminated)).await;
     shell
         .until("it is told and the hook is extended", |shell| {
-            shell.log() == "start\ntold\n" && shell.host.calls().contains(&HostCall::ExtendHold)
+            shell.log() == "start\ntold\n" && shell.host.calls().contains(&HostCall::ExtendHook)
         })
         .await;
     assert_eq!(shell.phase().await, "draining");
-    assert!(!shell.host.calls().contains(&HostCall::CompleteHold));
+    assert!(!shell.host.calls().contains(&HostCall::CompleteHook));
     shell.end_job();
-    shell.until("the hook is completed", |shell| shell.host.calls().contains(&HostCall::CompleteHold)).await;
+    shell.until("the hook is completed", |shell| shell.host.calls().contains(&HostCall::CompleteHook)).await;
     assert_eq!(shell.leaves(), 0, "the group had chosen it: nothing is lowered");
 }
 

@@ -32,7 +32,7 @@ use aws_config::{
 };
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use lightsout_core::{
-    cloud::{Capabilities, HoldRules, Membership, ProtectionSupport},
+    cloud::{Capabilities, HookRules, Membership, ProtectionSupport},
     settings::CloudName,
 };
 use tokio::sync::OnceCell;
@@ -103,7 +103,7 @@ pub(crate) const SURVEY: Survey = Survey {
 /// hours or 100 times the time-out, whichever is less; EC2 User Guide, "Spot Instance interruption notices": two minutes).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
+    termination_hook: Some(HookRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,

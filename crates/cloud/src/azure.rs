@@ -24,7 +24,7 @@ mod token;
 use std::time::Duration;
 
 use lightsout_core::{
-    cloud::{Capabilities, CloudError, CloudErrorKind, HoldRules, ProtectionSupport},
+    cloud::{Capabilities, CloudError, CloudErrorKind, HookRules, ProtectionSupport},
     settings::CloudName,
 };
 
@@ -87,7 +87,7 @@ pub(crate) fn secrets_at_desk() -> Box<dyn crate::Secrets> {
 /// minutes, which cannot be extended; "Scheduled Events": an eviction is announced 30 seconds before, a termination by that profile).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: Some(HoldRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
+    termination_hook: Some(HookRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
     leaving_lowers_capacity: true,
     replaces_unhealthy: false,
     power_off_ends_billing: false,

@@ -69,7 +69,7 @@ pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
 /// with its time by `notice`. That time is believed up to a day after it was first told, and a later one is taken for that.
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: None,
+    termination_hook: None,
     leaving_lowers_capacity: true,
     replaces_unhealthy: false,
     power_off_ends_billing: false,

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, HoldRules, ProtectionSupport};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, HookRules, ProtectionSupport};
 
 use crate::{CloudFuture, SecretError, Secrets, local};
 
@@ -23,7 +23,7 @@ pub use notices::FakeNotices;
 /// What this cloud can do unless a test wants it otherwise: everything that helps.
 pub const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
+    termination_hook: Some(HookRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,

@@ -45,32 +45,32 @@ pub trait Host: Send + Sync {
     fn protect(&self, on: bool) -> CloudFuture<'_, ()>;
 
     /// What would hold this instance's ending off, asked afresh; `None`: nothing, as in a cloud without hooks.
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+    fn find_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
         Box::pin(async { Ok(None) })
     }
 
     /// Holds off, for another time-out, an ending that is under way: with every hook that does, for the first that runs out may end the
     /// instance.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
-    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+    fn extend_hook(&self) -> CloudFuture<'_, ()> {
         nothing_held()
     }
 
     /// Lets an ending that is held off go on, as far as it is this instance's to say; what others hold off they let go themselves.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
-    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+    fn complete_hook(&self) -> CloudFuture<'_, ()> {
         nothing_held()
     }
 
     /// Holds off this instance's own launch for another time-out, which it tells, by the launch hook that was named to
     /// `InstanceProvider::host`; nothing else's.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when that hook does not hold it.
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
+    fn extend_launch_hook(&self) -> CloudFuture<'_, LifecycleHook> {
         nothing_held()
     }
 
     /// Lets this launch go on, as far as that hook is concerned; the same error.
-    fn complete_launch(&self) -> CloudFuture<'_, ()> {
+    fn complete_launch_hook(&self) -> CloudFuture<'_, ()> {
         nothing_held()
     }
 

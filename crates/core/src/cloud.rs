@@ -21,7 +21,7 @@ pub struct Capabilities {
     /// How an instance is protected from being chosen when its group shrinks.
     pub protection: ProtectionSupport,
     /// Whether an ending that somebody else begins can be held off until the jobs have finished; `None`: not at all.
-    pub hold: Option<HoldRules>,
+    pub termination_hook: Option<HookRules>,
     /// Whether the group's capacity always falls when an instance leaves it, so that [`Leave::Replace`] is not to be had: then only the
     /// scaler's next raise replaces it.
     pub leaving_lowers_capacity: bool,
@@ -39,7 +39,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether an ending that somebody else begins can be held off for as long as a job may take.
     pub fn extends_endings(self) -> bool {
-        self.hold.is_some_and(HoldRules::extendable)
+        self.termination_hook.is_some_and(HookRules::extendable)
     }
 }
 
@@ -56,14 +56,14 @@ pub enum ProtectionSupport {
 
 /// How an ending can be held off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HoldRules {
+pub struct HookRules {
     /// To how many times its time-out a hook can be extended, from 1 on; 1: not at all, the first time-out is the only one.
     pub time_outs: u32,
     /// How long an ending can be held off at most, with all extensions and whatever the time-out.
     pub longest: Duration,
 }
 
-impl HoldRules {
+impl HookRules {
     /// Whether holding it off can be extended again and again.
     pub fn extendable(self) -> bool {
         self.time_outs > 1

@@ -213,18 +213,18 @@ impl Host for AwsHost {
         self.call(async move { self.calls.protect(&self.group_or_fail().await?, on).await })
     }
 
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+    fn find_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
         self.call(async {
             let shortest = self.find_hooks().await?.iter().map(|hook| hook.timeout).min();
             Ok(shortest.map(|timeout| LifecycleHook { timeout }))
         })
     }
 
-    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+    fn extend_hook(&self) -> CloudFuture<'_, ()> {
         self.call(self.extend_all())
     }
 
-    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+    fn complete_hook(&self) -> CloudFuture<'_, ()> {
         self.call(async {
             let (group, hooks) = self.group_and_hooks().await?;
             let chosen = self.named.termination.as_ref().is_none_or(|chosen| *chosen == hooks[0].name);
@@ -237,7 +237,7 @@ impl Host for AwsHost {
         })
     }
 
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
+    fn extend_launch_hook(&self) -> CloudFuture<'_, LifecycleHook> {
         self.call(async {
             let (group, hook) = self.group_and_launch_hook().await?;
             self.calls.heartbeat(&group, hook).await?;
@@ -245,7 +245,7 @@ impl Host for AwsHost {
         })
     }
 
-    fn complete_launch(&self) -> CloudFuture<'_, ()> {
+    fn complete_launch_hook(&self) -> CloudFuture<'_, ()> {
         self.call(async {
             let (group, hook) = self.group_and_launch_hook().await?;
             self.calls.complete(&group, hook, true).await

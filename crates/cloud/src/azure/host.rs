@@ -175,11 +175,11 @@ impl Host for AzureHost {
         })
     }
 
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+    fn find_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
         Box::pin(self.notification())
     }
 
-    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+    fn complete_hook(&self) -> CloudFuture<'_, ()> {
         Box::pin(self.agree())
     }
 

@@ -20,14 +20,14 @@ pub enum HostCall {
     Protect(bool),
     /// [`Host::lifecycle_hook`].
     LifecycleHook,
-    /// [`Host::extend_hold`].
-    ExtendHold,
-    /// [`Host::complete_hold`].
-    CompleteHold,
-    /// [`Host::extend_launch`].
-    ExtendLaunch,
-    /// [`Host::complete_launch`].
-    CompleteLaunch,
+    /// [`Host::extend_hook`].
+    ExtendHook,
+    /// [`Host::complete_hook`].
+    CompleteHook,
+    /// [`Host::extend_launch_hook`].
+    ExtendLaunchHook,
+    /// [`Host::complete_launch_hook`].
+    CompleteLaunchHook,
     /// [`Host::abandon_launch`].
     AbandonLaunch,
     /// [`Host::leave`].
@@ -155,13 +155,13 @@ impl Host for FakeHost {
         }))
     }
 
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+    fn find_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
         Box::pin(self.script.call(HostCall::LifecycleHook, |state| Ok(state.hook)))
     }
 
-    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+    fn extend_hook(&self) -> CloudFuture<'_, ()> {
         let extendable = self.capabilities.extends_endings();
-        Box::pin(self.script.call(HostCall::ExtendHold, move |state| {
+        Box::pin(self.script.call(HostCall::ExtendHook, move |state| {
             if extendable && state.membership == (Membership::Terminating { waiting: true }) {
                 Ok(())
             } else {
@@ -170,8 +170,8 @@ impl Host for FakeHost {
         }))
     }
 
-    fn complete_hold(&self) -> CloudFuture<'_, ()> {
-        Box::pin(self.script.call(HostCall::CompleteHold, |state| {
+    fn complete_hook(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::CompleteHook, |state| {
             if state.membership != (Membership::Terminating { waiting: true }) {
                 return Err(nothing_held());
             }
@@ -180,15 +180,15 @@ impl Host for FakeHost {
         }))
     }
 
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
-        Box::pin(self.script.call(HostCall::ExtendLaunch, |state| {
+    fn extend_launch_hook(&self) -> CloudFuture<'_, LifecycleHook> {
+        Box::pin(self.script.call(HostCall::ExtendLaunchHook, |state| {
             held(state)?;
             state.launch_hook.ok_or_else(nothing_held)
         }))
     }
 
-    fn complete_launch(&self) -> CloudFuture<'_, ()> {
-        Box::pin(self.script.call(HostCall::CompleteLaunch, |state| {
+    fn complete_launch_hook(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::CompleteLaunchHook, |state| {
             let warm = matches!(held(state)?, Membership::Warm { .. });
             state.membership =
                 if warm { Membership::Warm { waiting: false } } else { Membership::InService { protected: true } };

@@ -12,14 +12,14 @@ const GOING: Membership = Membership::Terminating { waiting: false };
 #[tokio::test]
 async fn an_instance_leaves_once_its_ending_is_let_go() {
     let host = FakeHost::default();
-    assert_eq!(host.extend_hold().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(host.extend_hook().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     host.leave(Leave::Decrement).await.unwrap();
     assert_eq!((host.membership().await, host.room().await.unwrap().desired), (Ok(HELD), 0));
-    host.extend_hold().await.unwrap();
-    host.complete_hold().await.unwrap();
+    host.extend_hook().await.unwrap();
+    host.complete_hook().await.unwrap();
     assert_eq!(host.membership().await, Ok(GOING));
     let calls = host.calls();
-    assert_eq!(calls[0..3], [HostCall::ExtendHold, HostCall::Leave(Leave::Decrement), HostCall::Membership]);
+    assert_eq!(calls[0..3], [HostCall::ExtendHook, HostCall::Leave(Leave::Decrement), HostCall::Membership]);
 }
 
 #[tokio::test]

@@ -58,13 +58,13 @@ pub enum Request {
     /// Set or lift protection from scale-in.
     Protect(bool),
     /// Extend the launch hook.
-    LaunchHeartbeat,
+    ExtendLaunchHook,
     /// Answer the launch hook: this instance may go into service.
-    LetIn,
+    CompleteLaunchHook,
     /// Look the group's termination hook up.
     FindHook,
     /// Extend the termination hook.
-    Heartbeat,
+    ExtendHook,
     /// Answer the termination hook: go on.
     CompleteHook,
     /// One rung of the ladder that ends the instance.

@@ -25,7 +25,7 @@ use super::{
     phase::{LeaveReason, Phase, PhaseName, Saved},
 };
 use crate::{
-    cloud::{HoldRules, Machine, Membership, StandingOrder},
+    cloud::{HookRules, Machine, Membership, StandingOrder},
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
@@ -56,7 +56,7 @@ pub struct Life {
     /// How that platform drains.
     pub rules: DrainRules,
     /// How the cloud holds off an ending; `None`: not at all.
-    pub hold: Option<HoldRules>,
+    pub termination_hook: Option<HookRules>,
     /// Whether no agent ran on this instance before.
     pub first: bool,
 }
@@ -103,7 +103,7 @@ impl Chronicle {
     /// Begins, with what the journal said and whether a runner was found alive.
     pub fn new(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
         let mut chronicle = Self {
-            hook: Hook::new(life.hold),
+            hook: Hook::new(life.termination_hook),
             life,
             began: now,
             registered: entry.registered || runner_alive,
@@ -173,7 +173,7 @@ impl Chronicle {
             }
             (Request::Room, _) => self.room_asked = true,
             (Request::Abort { .. }, _) => self.abort_ended(outcome, now),
-            (Request::FindHook | Request::Heartbeat, _) => self.hook.answered(outcome, now.tick),
+            (Request::FindHook | Request::ExtendHook, _) => self.hook.answered(outcome, now.tick),
             (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
             _ => {}
         }

@@ -126,9 +126,9 @@ pub enum CloudCall {
     /// Set or lift protection from scale-in.
     Protect(bool),
     /// Extend the launch hook.
-    ExtendLaunch,
+    ExtendLaunchHook,
     /// Answer the launch hook: go on.
-    LetIn,
+    CompleteLaunchHook,
     /// Look for the group's termination hook.
     FindHook,
     /// Extend the termination hook.
@@ -151,8 +151,8 @@ impl CloudCall {
             Self::Room => "the group's size",
             Self::Protect(true) => "protection from scale-in",
             Self::Protect(false) => "an end of the protection from scale-in",
-            Self::ExtendLaunch => "more time for the launch hook",
-            Self::LetIn => "to be let into service",
+            Self::ExtendLaunchHook => "more time for the launch hook",
+            Self::CompleteLaunchHook => "to be let into service",
             Self::FindHook => "the group's termination hooks",
             Self::ExtendHook => "more time for the termination hooks",
             Self::CompleteHook => "an end of the termination hook's wait",
@@ -242,6 +242,6 @@ pub enum CloudAnswer {
     Membership(Membership),
     /// The answer to [`CloudCall::Room`].
     Room(Room),
-    /// The answer to [`CloudCall::FindHook`] and [`CloudCall::ExtendLaunch`]: its time-out, if there is one.
+    /// The answer to [`CloudCall::FindHook`] and [`CloudCall::ExtendLaunchHook`]: its time-out, if there is one.
     Hook(Option<Duration>),
 }

@@ -288,7 +288,7 @@ impl Lifecycle {
             }
             State::Booting(Booting { step: BootStep::Look, .. }) => Request::Describe,
             State::Booting(Booting { step: BootStep::GetReady, .. }) => Request::GetReady,
-            State::Booting(Booting { step: BootStep::LetIn, .. }) => Request::LetIn,
+            State::Booting(Booting { step: BootStep::CompleteLaunchHook, .. }) => Request::CompleteLaunchHook,
             State::Registering { .. } => Request::Register,
             State::Serving(Serving::Idle { asking_room: true, .. }) => Request::Room,
             State::Serving(Serving::Idle { .. } | Serving::Busy)

@@ -225,10 +225,10 @@ fn touches_runner(request: Request) -> bool {
         | Request::Describe
         | Request::Room
         | Request::Protect(_)
-        | Request::LaunchHeartbeat
-        | Request::LetIn
+        | Request::ExtendLaunchHook
+        | Request::CompleteLaunchHook
         | Request::FindHook
-        | Request::Heartbeat
+        | Request::ExtendHook
         | Request::CompleteHook
         | Request::End(_)
         | Request::RecordReady
@@ -258,10 +258,10 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::Describe
         | Request::Room
         | Request::Protect(_)
-        | Request::LaunchHeartbeat
-        | Request::LetIn
+        | Request::ExtendLaunchHook
+        | Request::CompleteLaunchHook
         | Request::FindHook
-        | Request::Heartbeat
+        | Request::ExtendHook
         | Request::CompleteHook
         | Request::End(_)
         | Request::RecordReady

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Deserialize;
 
-pub use self::group::{GroupFacts, HoldFacts, NextImage, NotOffered, RefreshFacts};
+pub use self::group::{GroupFacts, HookFacts, NextImage, NotOffered, RefreshFacts};
 use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
@@ -326,9 +326,9 @@ pub struct CloudFacts {
     /// The networks in which they start.
     pub subnets: Option<Fact<Vec<Subnet>>>,
     /// What holds endings off.
-    pub holds: Option<Fact<Vec<HoldFacts>>>,
+    pub termination_hooks: Option<Fact<Vec<HookFacts>>>,
     /// What holds launches off.
-    pub launch_holds: Option<Fact<Vec<HoldFacts>>>,
+    pub launch_hooks: Option<Fact<Vec<HookFacts>>>,
     /// What else changes the group's capacity by itself, by name.
     pub other_scalers: Option<Fact<Vec<String>>>,
     /// The group's last launch, if it failed.

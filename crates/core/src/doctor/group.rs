@@ -185,9 +185,9 @@ pub(super) const ROWS: &[Row] = &[
                 let held = facts
                     .cloud
                     .as_ref()?
-                    .holds
+                    .termination_hooks
                     .as_ref()
-                    .is_none_or(|holds| holds.as_ref().is_ok_and(|holds| !holds.is_empty()));
+                    .is_none_or(|hooks| hooks.as_ref().is_ok_and(|hooks| !hooks.is_empty()));
                 match refresh {
                     None => Judgement::ok("none runs"),
                     Some(RefreshFacts::Ends) if held => {

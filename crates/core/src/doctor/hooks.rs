@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Judgement, Place, Row, Scope, Verdict, facts::HoldFacts, of};
+use super::{Facts, Judgement, Place, Row, Scope, Verdict, facts::HookFacts, of};
 use crate::duration::format_duration;
 
 /// The time-out of a termination hook that the README asks for.
@@ -20,16 +20,16 @@ pub(super) const ROWS: &[Row] = &[
                  --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 600 --default-result CONTINUE; or correct `agent.hook`",
         judge: |facts| {
             let chosen = facts.settings.settings.as_ref().and_then(|settings| settings.hook.as_deref());
-            of(facts.cloud.as_ref()?.holds.as_ref(), |holds| {
-                let names = holds.iter().map(|hold| hold.name.as_str()).collect::<Vec<_>>().join(", ");
+            of(facts.cloud.as_ref()?.termination_hooks.as_ref(), |hooks| {
+                let names = hooks.iter().map(|hook| hook.name.as_str()).collect::<Vec<_>>().join(", ");
                 match chosen {
-                    _ if holds.is_empty() => {
+                    _ if hooks.is_empty() => {
                         Judgement::wrong("there is none: a refresh or a health check leaves jobs no time")
                     }
-                    Some(chosen) if holds.iter().all(|hold| hold.name != chosen) => {
+                    Some(chosen) if hooks.iter().all(|hook| hook.name != chosen) => {
                         Judgement::wrong(format!("agent.hook is {chosen}, and the group has {names}"))
                     }
-                    None if facts.settings.settings.is_some() && holds.len() > 1 => Judgement::warning(format!(
+                    None if facts.settings.settings.is_some() && hooks.len() > 1 => Judgement::warning(format!(
                         "there are several ({names}), and agent.hook does not say which is the agent's to answer"
                     )),
                     Some(_) | None => Judgement::ok(names),
@@ -69,10 +69,10 @@ pub(super) const ROWS: &[Row] = &[
         judge: |facts| {
             let settings = facts.settings.settings.as_ref();
             let chosen = settings.and_then(|settings| settings.launch_hook.as_deref());
-            of(facts.cloud.as_ref()?.launch_holds.as_ref(), |holds| {
+            of(facts.cloud.as_ref()?.launch_hooks.as_ref(), |hooks| {
                 let named = |wanted: bool| {
                     let found =
-                        holds.iter().map(|hold| hold.name.as_str()).filter(|name| (chosen == Some(*name)) == wanted);
+                        hooks.iter().map(|hook| hook.name.as_str()).filter(|name| (chosen == Some(*name)) == wanted);
                     found.collect::<Vec<_>>().join(", ")
                 };
                 let (answered, others) = (named(true), named(false));
@@ -130,21 +130,21 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// How long a hook waits.
-fn waits(hook: &HoldFacts) -> String {
+fn waits(hook: &HookFacts) -> String {
     format!("{}: {}, {} at most", hook.name, format_duration(hook.timeout), format_duration(hook.longest))
 }
 
 /// The launch hook that the agent answers.
-fn launch_hook(facts: &Facts) -> Option<&HoldFacts> {
+fn launch_hook(facts: &Facts) -> Option<&HookFacts> {
     let chosen = facts.settings.settings.as_ref()?.launch_hook.as_deref()?;
-    let holds = facts.cloud.as_ref()?.launch_holds.as_ref()?.as_ref().ok()?;
-    holds.iter().find(|hold| hold.name == chosen)
+    let hooks = facts.cloud.as_ref()?.launch_hooks.as_ref()?.as_ref().ok()?;
+    hooks.iter().find(|hook| hook.name == chosen)
 }
 
 /// The hooks that are not as they should be, or all of them.
-fn hooks(facts: &Facts, judge: impl Fn(&HoldFacts) -> (Verdict, String)) -> Option<Judgement> {
-    let holds = facts.cloud.as_ref()?.holds.as_ref()?.as_ref().ok().filter(|holds| !holds.is_empty())?;
-    let judged: Vec<_> = holds.iter().map(judge).collect();
+fn hooks(facts: &Facts, judge: impl Fn(&HookFacts) -> (Verdict, String)) -> Option<Judgement> {
+    let hooks = facts.cloud.as_ref()?.termination_hooks.as_ref()?.as_ref().ok().filter(|hooks| !hooks.is_empty())?;
+    let judged: Vec<_> = hooks.iter().map(judge).collect();
     let worst = if judged.iter().any(|(verdict, _)| *verdict != Verdict::Ok) { Verdict::Warning } else { Verdict::Ok };
     let seen: Vec<_> = judged.into_iter().filter(|(verdict, _)| *verdict == worst).map(|(_, seen)| seen).collect();
     Some(Judgement::new(worst, seen.join(", ")))

@@ -106,7 +106,7 @@ fn room_is_made_while_a_launch_hook_waits_and_the_hook_with_it() {
     emptied(&mut rig);
     for _ in 0..4 {
         rig.pass(secs(60));
-        rig.answer(Request::LaunchHeartbeat, Outcome::HookFound { heartbeat: secs(60) });
+        rig.answer(Request::ExtendLaunchHook, Outcome::HookFound { heartbeat: secs(60) });
         assert_eq!(rig.open(), [Request::MakeRoom]);
     }
     rig.answer(Request::MakeRoom, Outcome::Done);
@@ -114,7 +114,7 @@ fn room_is_made_while_a_launch_hook_waits_and_the_hook_with_it() {
     rig.answer(Request::Undrain, Outcome::Relaunch);
     rig.answer(Request::Describe, held());
     rig.answer(Request::GetReady, Outcome::Done);
-    assert_eq!(rig.open(), [Request::LetIn]);
+    assert_eq!(rig.open(), [Request::CompleteLaunchHook]);
 }
 
 #[test]

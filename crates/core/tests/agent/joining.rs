@@ -142,12 +142,12 @@ fn a_launch_hook_is_let_go_when_all_is_ready_and_the_runner_starts_in_service() 
     rig.pass(secs(1));
     rig.answer(Request::Describe, HELD);
     rig.answer(Request::GetReady, Outcome::Done);
-    rig.answer(Request::LetIn, Outcome::Failed("no answer".into()));
+    rig.answer(Request::CompleteLaunchHook, Outcome::Failed("no answer".into()));
     rig.pass(secs(2));
     // The answer was lost, and so was the request.
     rig.answer(Request::Describe, HELD);
     rig.answer(Request::GetReady, Outcome::Done);
-    rig.answer(Request::LetIn, Outcome::Done);
+    rig.answer(Request::CompleteLaunchHook, Outcome::Done);
     // A description that is stale, or another hook that waits on.
     rig.answer(Request::Describe, HELD);
     rig.pass(secs(1));
@@ -175,7 +175,7 @@ fn a_launch_hook_is_extended_well_within_its_time_out_while_the_boot_takes_long(
     let begun = rig.now;
     while rig.now.since(begun) < secs(290) {
         rig.pass(secs(1));
-        if rig.open().contains(&Request::LaunchHeartbeat) {
+        if rig.open().contains(&Request::ExtendLaunchHook) {
             beats.push(rig.now);
             // It does not hold the instance yet, and one answer is lost.
             let answer = match beats.len() {
@@ -183,7 +183,7 @@ fn a_launch_hook_is_extended_well_within_its_time_out_while_the_boot_takes_long(
                 5 => Outcome::Failed("no answer".into()),
                 _ => found.clone(),
             };
-            rig.answer(Request::LaunchHeartbeat, answer);
+            rig.answer(Request::ExtendLaunchHook, answer);
         }
     }
     let gaps: Vec<_> = beats.windows(2).map(|pair| pair[1].since(pair[0])).collect();
@@ -244,14 +244,14 @@ fn on_the_way_through_a_warm_pool_the_launch_hook_is_answered_twice_and_nothing_
     rig.event(Event::TargetState(TargetState::Warmed));
     rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
     rig.answer(Request::GetReady, Outcome::Done);
-    rig.answer(Request::LetIn, Outcome::Done);
+    rig.answer(Request::CompleteLaunchHook, Outcome::Done);
     rig.answer(Request::Describe, POOL);
     rig.pass(secs(86_400));
     assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
     rig.event(Event::TargetState(TargetState::InService));
     rig.answer(Request::Describe, HELD);
     rig.answer(Request::GetReady, Outcome::Done);
-    rig.answer(Request::LetIn, Outcome::Done);
+    rig.answer(Request::CompleteLaunchHook, Outcome::Done);
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::Register]);
 }
@@ -264,7 +264,7 @@ fn one_that_does_not_get_ready_on_its_way_into_a_warm_pool_is_given_up_in_time()
         for request in rig.open() {
             let answer = if request == Request::Describe {
                 Outcome::Member(Membership::Warm { waiting: true })
-            } else if request == Request::LaunchHeartbeat {
+            } else if request == Request::ExtendLaunchHook {
                 Outcome::HookFound { heartbeat: secs(20) }
             } else {
                 Outcome::Denied("401".into())
@@ -293,7 +293,7 @@ fn a_launch_hook_that_the_group_has_not_keeps_nobody_from_leaving() {
     let mut rig = Rig::new(AgentPolicy { boot_deadline: secs(60), ..hooked() });
     while rig.phase() == Phase::Booting {
         for request in rig.open() {
-            let answer = if request == Request::LaunchHeartbeat { Outcome::NoHook } else { LET_IN };
+            let answer = if request == Request::ExtendLaunchHook { Outcome::NoHook } else { LET_IN };
             rig.answer(request, answer);
         }
         rig.pass(secs(5));

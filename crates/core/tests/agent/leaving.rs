@@ -91,15 +91,15 @@ fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
     rig.answer(Request::FindHook, Outcome::HookFound { heartbeat: secs(200) });
     rig.event(Event::TargetState(TargetState::Terminated));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
-    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Request::Heartbeat]);
-    rig.answer(Request::Heartbeat, Outcome::Done);
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Request::ExtendHook]);
+    rig.answer(Request::ExtendHook, Outcome::Done);
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     let mut beats = 0;
     for _ in 0..36 {
         rig.pass(secs(100));
-        if rig.open() == [Request::Heartbeat] {
-            rig.answer(Request::Heartbeat, Outcome::Done);
+        if rig.open() == [Request::ExtendHook] {
+            rig.answer(Request::ExtendHook, Outcome::Done);
             beats += 1;
         }
     }
@@ -107,7 +107,7 @@ fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
     rig.event(Event::RunnerExited);
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(600));
-    assert!(!rig.open().contains(&Request::Heartbeat), "none once it retires");
+    assert!(!rig.open().contains(&Request::ExtendHook), "none once it retires");
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn a_hook_of_unknown_length_is_kept_alive_every_ten_seconds() {
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     for _ in 0..3 {
-        rig.answer(Request::Heartbeat, Outcome::Done);
+        rig.answer(Request::ExtendHook, Outcome::Done);
         rig.pass(secs(9));
         assert_eq!(rig.open(), []);
         rig.pass(secs(1));
-        assert_eq!(rig.open(), [Request::Heartbeat], "the shortest time-out of a hook is 30 s");
+        assert_eq!(rig.open(), [Request::ExtendHook], "the shortest time-out of a hook is 30 s");
     }
 }
 

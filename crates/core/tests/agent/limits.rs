@@ -152,7 +152,7 @@ fn who_is_at_risk_leaves_between_jobs_once_the_group_has_replaced_it() {
     for mut rig in [idle, busy] {
         rig.event(Event::TargetState(TargetState::Terminated));
         assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn }, "long before it has served its while");
-        assert!(rig.open().contains(&Request::Heartbeat), "behind the hook: {:?}", rig.open());
+        assert!(rig.open().contains(&Request::ExtendHook), "behind the hook: {:?}", rig.open());
     }
 }
 

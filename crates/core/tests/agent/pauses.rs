@@ -97,7 +97,7 @@ fn a_heartbeat_that_is_refused_is_tried_in_time_and_no_more_often_than_that() {
         rig.event(Event::TargetState(TargetState::Terminated));
         rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
         assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
-        let asked = asked(&mut rig, Request::Heartbeat, &Outcome::Rejected("too many calls".into()));
+        let asked = asked(&mut rig, Request::ExtendHook, &Outcome::Rejected("too many calls".into()));
         assert!(asked.len() <= most, "{} times in an hour, of a hook that waits for {} s", asked.len(), 3 * heartbeat);
         let longest = asked.windows(2).map(|pair| pair[1].since(pair[0])).max();
         assert!(longest <= Some(secs(heartbeat)), "{longest:?}: two more tries before it runs out");

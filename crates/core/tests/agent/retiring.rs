@@ -33,7 +33,7 @@ pub(crate) fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
         }
         LeaveReason::ScaleIn => {
             rig.event(Event::TargetState(TargetState::Terminated));
-            rig.answer(Request::Heartbeat, Outcome::Done);
+            rig.answer(Request::ExtendHook, Outcome::Done);
         }
         LeaveReason::Operator => rig.event(Event::Order(Order::Drain)),
         LeaveReason::Full

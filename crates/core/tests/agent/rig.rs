@@ -1,6 +1,6 @@
 //! A bench for one agent: time that is turned by hand, and answers given one by one.
 
-use lightsout_core::cloud::{Capabilities, HoldRules, Membership, ProtectionSupport, Room};
+use lightsout_core::cloud::{Capabilities, HookRules, Membership, ProtectionSupport, Room};
 use std::time::Duration;
 
 use lightsout_core::{
@@ -25,7 +25,7 @@ pub(crate) const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
 /// A cloud with everything that helps.
 pub(crate) const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
+    termination_hook: Some(HookRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,
@@ -35,7 +35,7 @@ pub(crate) const CLOUD: Capabilities = Capabilities {
 /// One that protects whoever asks for it, announces an ending once and holds it off no longer, and knows one way to leave.
 pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: Some(HoldRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
+    termination_hook: Some(HookRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
     leaving_lowers_capacity: true,
     replaces_unhealthy: false,
     power_off_ends_billing: false,
@@ -45,7 +45,7 @@ pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
 /// One with nothing of it.
 pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: None,
+    termination_hook: None,
     leaving_lowers_capacity: true,
     replaces_unhealthy: true,
     power_off_ends_billing: false,

@@ -338,7 +338,7 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let asked: Vec<Request> = rig.all_open().collect();
     let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
     assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
-    assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
+    assert!(!asks(|request| matches!(request, Request::FindHook | Request::ExtendHook)), "{asked:?}");
 }
 
 /// The rooms that it is told, one after another, and what it does about each: leaves, or asks again after so many seconds.

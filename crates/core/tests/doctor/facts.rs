@@ -9,7 +9,7 @@ use lightsout_core::{
         Facts, Place, Verdict,
         facts::{
             AgentAnswer, Baked, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
-            HoldFacts, KeyFacts, Leftovers, MemberModels, NextImage, NotOffered, ProgramFacts, ProgramGroup,
+            HookFacts, KeyFacts, Leftovers, MemberModels, NextImage, NotOffered, ProgramFacts, ProgramGroup,
             QuotaFacts, RefreshFacts, Refusal, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SpotModel, Subnet,
             TemplateFacts, Unit, WaysOut,
         },
@@ -156,25 +156,25 @@ pub(crate) const BREAKS: &[Break] = &[
     wrong("group.launches", |facts| launch_failed(facts, LaunchTrouble::Key)),
     warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Waits)))),
     warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Skips)))),
-    wrong("hook", |facts| holds(facts).clear()),
+    wrong("hook", |facts| termination_hooks(facts).clear()),
     warning("hook", |facts| {
-        let other = HoldFacts { name: "other".into(), ..holds(facts)[0].clone() };
-        holds(facts).push(other);
+        let other = HookFacts { name: "other".into(), ..termination_hooks(facts)[0].clone() };
+        termination_hooks(facts).push(other);
     }),
-    warning("hook.time-out", |facts| holds(facts)[0].timeout = Duration::from_secs(599)),
-    warning("hook.result", |facts| holds(facts)[0].abandons = true),
+    warning("hook.time-out", |facts| termination_hooks(facts)[0].timeout = Duration::from_secs(599)),
+    warning("hook.result", |facts| termination_hooks(facts)[0].abandons = true),
     warning("launch-hook", |facts| named(facts).launch_hook = None),
     warning("launch-hook", |facts| {
-        let other = HoldFacts { name: "other".into(), ..launch_holds(facts)[0].clone() };
-        launch_holds(facts).push(other);
+        let other = HookFacts { name: "other".into(), ..launch_hooks(facts)[0].clone() };
+        launch_hooks(facts).push(other);
     }),
-    wrong("launch-hook", |facts| launch_holds(facts).clear()),
+    wrong("launch-hook", |facts| launch_hooks(facts).clear()),
     // That of the endings is no launch hook.
     wrong("launch-hook", |facts| named(facts).launch_hook = Some("drain".into())),
-    warning("launch-hook.time-out", |facts| launch_holds(facts)[0].timeout = Duration::from_secs(59)),
+    warning("launch-hook.time-out", |facts| launch_hooks(facts)[0].timeout = Duration::from_secs(59)),
     // The default boot_deadline is 10 min, and nothing runs before it.
-    warning("launch-hook.time-out", |facts| launch_holds(facts)[0].longest = Duration::from_secs(599)),
-    warning("launch-hook.result", |facts| launch_holds(facts)[0].abandons = false),
+    warning("launch-hook.time-out", |facts| launch_hooks(facts)[0].longest = Duration::from_secs(599)),
+    warning("launch-hook.result", |facts| launch_hooks(facts)[0].abandons = false),
     wrong("template.image", |facts| image(facts).usable = false),
     wrong("template.image", |facts| cloud(facts).next_images[1].as_mut().unwrap().usable = false),
     wrong("template.image", |facts| {
@@ -211,7 +211,7 @@ pub(crate) const BREAKS: &[Break] = &[
     wrong_at_desk("group.size", |facts| group(facts).max = 0),
     // What the agent's settings say of it is not known there.
     warning_at_desk("group.protection", |facts| group(facts).protects_new = false),
-    wrong_at_desk("hook", |facts| holds(facts).clear()),
+    wrong_at_desk("hook", |facts| termination_hooks(facts).clear()),
     warning_at_desk("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Err("it is denied".into()))),
     warning_at_desk("template", |facts| {
         cloud(facts).starts_otherwise = Some("the launch configuration ci".into());
@@ -455,12 +455,12 @@ fn group(facts: &mut Facts) -> &mut GroupFacts {
     cloud(facts).group.as_mut().unwrap().as_mut().unwrap()
 }
 
-fn holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
-    cloud(facts).holds.as_mut().unwrap().as_mut().unwrap()
+fn termination_hooks(facts: &mut Facts) -> &mut Vec<HookFacts> {
+    cloud(facts).termination_hooks.as_mut().unwrap().as_mut().unwrap()
 }
 
-fn launch_holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
-    cloud(facts).launch_holds.as_mut().unwrap().as_mut().unwrap()
+fn launch_hooks(facts: &mut Facts) -> &mut Vec<HookFacts> {
+    cloud(facts).launch_hooks.as_mut().unwrap().as_mut().unwrap()
 }
 
 fn named(facts: &mut Facts) -> &mut AgentSettings {

@@ -9,7 +9,7 @@ use lightsout_core::{
         Facts, Place,
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
-            GuardFacts, HoldFacts, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
+            GuardFacts, HookFacts, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
             NotOffered, PlatformFacts, ProgramFacts, ProgramGroup, QuotaFacts, RoleFacts, RunsAs, ScaleSetFacts,
             ScaleSetModel, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
         },
@@ -150,8 +150,8 @@ fn good_at_desk() -> Facts {
     };
     let cloud = CloudFacts {
         group: whole.group,
-        holds: whole.holds,
-        launch_holds: Some(Ok(Vec::new())),
+        termination_hooks: whole.termination_hooks,
+        launch_hooks: Some(Ok(Vec::new())),
         other_scalers: whole.other_scalers,
         failed_launch: whole.failed_launch,
         refresh: whole.refresh,
@@ -189,13 +189,13 @@ fn good_at_desk() -> Facts {
 
 fn good_cloud() -> CloudFacts {
     let now = "2026-11-20T23:59:59Z".parse().unwrap();
-    let hold = HoldFacts {
+    let hook = HookFacts {
         name: "drain".into(),
         timeout: Duration::from_secs(600),
         abandons: false,
         longest: Duration::from_secs(60_000),
     };
-    let launch_hold = HoldFacts {
+    let launch_hook = HookFacts {
         name: "ready".into(),
         timeout: Duration::from_secs(60),
         abandons: true,
@@ -232,7 +232,7 @@ fn good_cloud() -> CloudFacts {
         program: Some(ProgramFacts {
             capabilities: Capabilities {
                 protection: ProtectionSupport::OnDemand,
-                hold: None,
+                termination_hook: None,
                 leaving_lowers_capacity: true,
                 replaces_unhealthy: false,
                 power_off_ends_billing: true,
@@ -242,8 +242,8 @@ fn good_cloud() -> CloudFacts {
             membership: Some(Ok(Membership::InService { protected: true })),
             group: Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: true })),
         }),
-        holds: Some(Ok(vec![hold])),
-        launch_holds: Some(Ok(vec![launch_hold])),
+        termination_hooks: Some(Ok(vec![hook])),
+        launch_hooks: Some(Ok(vec![launch_hook])),
         other_scalers: Some(Ok(Vec::new())),
         failed_launch: Some(Ok(None)),
         refresh: Some(Ok(None)),

@@ -14,7 +14,7 @@ use lightsout_core::{
         },
         salt::Salt,
     },
-    cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HoldRules, ProtectionSupport},
+    cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HookRules, ProtectionSupport},
     invariants::Deadline,
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     scaling::{Capacity, Experience, Past, Plan, floor, sight},
@@ -33,7 +33,7 @@ const METADATA: Duration = Duration::from_secs(1);
 /// What an EC2 Auto Scaling group can do.
 const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3_600) }),
+    termination_hook: Some(HookRules { time_outs: 100, longest: Duration::from_secs(48 * 3_600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,
@@ -269,7 +269,7 @@ impl World<'_> {
             CloudCall::Room => return Ok(CloudAnswer::Room(self.group.room(id))),
             CloudCall::FindHook => return Ok(CloudAnswer::Hook(Some(HOOK))),
             CloudCall::Protect(_) | CloudCall::RecordReady | CloudCall::RecordReason(_) => {}
-            CloudCall::ExtendLaunch | CloudCall::LetIn | CloudCall::End(Rung::Abandon) => {
+            CloudCall::ExtendLaunchHook | CloudCall::CompleteLaunchHook | CloudCall::End(Rung::Abandon) => {
                 return refuse(CloudErrorKind::NothingHeld);
             }
             CloudCall::ExtendHook if place == Place::Terminating => {}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{self as ec2, InstanceAttributeName, ShutdownBehavior};
 use lightsout_core::{
-    doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts, Subnet},
+    doctor::facts::{CloudFacts, Fact, GroupFacts, HookFacts, RefreshFacts, Subnet},
     record::FailedLaunch,
 };
 
@@ -97,9 +97,10 @@ impl Calls {
         }
         let first = hooks.as_ref().ok().and_then(|hooks| hooks.first().cloned());
         facts.group = Some(said(group).map(|group| view(&group)));
-        let holds = |hooks: Result<Vec<Hook>, AwsError>| said(hooks).map(|hooks| hooks.into_iter().map(hold).collect());
-        facts.holds = Some(holds(hooks));
-        facts.launch_holds = Some(holds(launch_hooks));
+        let facts_of =
+            |hooks: Result<Vec<Hook>, AwsError>| said(hooks).map(|hooks| hooks.into_iter().map(hook_facts).collect());
+        facts.termination_hooks = Some(facts_of(hooks));
+        facts.launch_hooks = Some(facts_of(launch_hooks));
         facts.other_scalers = Some(said(others));
         facts.failed_launch = Some(said(launch));
         facts.refresh = Some(said(refresh).map(|refresh| refresh.and_then(|refresh| refreshing(&refresh))));
@@ -152,9 +153,9 @@ fn view(group: &scaling::AutoScalingGroup) -> GroupFacts {
     }
 }
 
-fn hold(hook: Hook) -> HoldFacts {
-    HoldFacts {
-        longest: CAPABILITIES.hold.map_or(hook.timeout, |rules| rules.bound(hook.timeout)),
+fn hook_facts(hook: Hook) -> HookFacts {
+    HookFacts {
+        longest: CAPABILITIES.termination_hook.map_or(hook.timeout, |rules| rules.bound(hook.timeout)),
         name: hook.name,
         timeout: hook.timeout,
         abandons: hook.abandons,

@@ -99,7 +99,7 @@ async fn without_a_group_there_is_no_room_no_protection_and_no_hook() {
     assert_eq!(host.membership().await, Ok(Membership::Outside));
     assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
     assert_eq!(host.protect(true).await.unwrap_err().kind, CloudErrorKind::NotFound);
-    assert_eq!(host.lifecycle_hook().await, Ok(None));
+    assert_eq!(host.find_hook().await, Ok(None));
     assert!(actions(&server).iter().all(|action| action == "DescribeAutoScalingInstances"), "{:?}", actions(&server));
 }
 
@@ -128,9 +128,9 @@ async fn every_hook_is_extended_and_only_the_own_one_is_answered() {
         let server = service(Some("Terminating:Wait")).await;
         let host = host(&server, Some("g"), chosen).await;
         let timeout = Duration::from_secs(60);
-        assert_eq!(host.lifecycle_hook().await, Ok(Some(LifecycleHook { timeout })), "the shortest counts");
-        host.extend_hold().await.unwrap();
-        host.complete_hold().await.unwrap();
+        assert_eq!(host.find_hook().await, Ok(Some(LifecycleHook { timeout })), "the shortest counts");
+        host.extend_hook().await.unwrap();
+        host.complete_hook().await.unwrap();
         assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), [own, other]);
         assert_eq!(hooks_of(&server, "CompleteLifecycleAction"), [own]);
         let looks = actions(&server).iter().filter(|action| *action == "DescribeLifecycleHooks").count();
@@ -166,13 +166,13 @@ async fn refusing(hooks: &'static [&'static str], status: u16, code: &'static st
 async fn a_hook_that_was_answered_already_holds_nothing_and_one_that_cannot_be_extended_is_said() {
     const NONE: &str = "No active Lifecycle Action found with instance ID i-0123";
     let server = refusing(&["a"], 400, "ValidationError", NONE).await;
-    assert_eq!(host(&server, Some("g"), None).await.extend_hold().await, Ok(()), "the other one waits");
+    assert_eq!(host(&server, Some("g"), None).await.extend_hook().await, Ok(()), "the other one waits");
     let server = refusing(&["a", "b"], 400, "ValidationError", NONE).await;
-    let none = host(&server, Some("g"), None).await.extend_hold().await.unwrap_err();
+    let none = host(&server, Some("g"), None).await.extend_hook().await.unwrap_err();
     assert_eq!(none.kind, CloudErrorKind::NothingHeld);
     for refused in [&["a"][..], &["b"]] {
         let server = refusing(refused, 403, "AccessDenied", "not authorized").await;
-        let denied = host(&server, Some("g"), None).await.extend_hold().await.unwrap_err();
+        let denied = host(&server, Some("g"), None).await.extend_hook().await.unwrap_err();
         assert_eq!(denied.kind, CloudErrorKind::Denied);
         assert_eq!(
             hooks_of(&server, "RecordLifecycleActionHeartbeat"),
@@ -204,9 +204,9 @@ fn what_may_cost_jobs_about_hooks_is_said() {
 async fn a_hook_that_is_mistyped_does_not_hide_those_that_are_there() {
     let server = service(Some("Terminating:Wait")).await;
     let host = host(&server, Some("g"), Some("mistyped")).await;
-    host.extend_hold().await.unwrap();
+    host.extend_hook().await.unwrap();
     assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), ["drain", "logs"]);
-    let error = host.complete_hold().await.unwrap_err();
+    let error = host.complete_hook().await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::NothingHeld, "which of them is ours is not known");
     assert_eq!(hooks_of(&server, "CompleteLifecycleAction"), [""; 0]);
 }
@@ -225,8 +225,8 @@ async fn only_the_launch_hook_that_is_named_is_extended_and_answered() {
     let server = service(Some("Pending:Wait")).await;
     let named = host(&server, Some("g"), None).await;
     let unknown = LifecycleHook { timeout: Duration::from_secs(30) };
-    assert_eq!(named.extend_launch().await, Ok(unknown), "the group does not tell of it");
-    named.complete_launch().await.unwrap();
+    assert_eq!(named.extend_launch_hook().await, Ok(unknown), "the group does not tell of it");
+    named.complete_launch_hook().await.unwrap();
     named.abandon_launch().await.unwrap();
     assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), ["boot"]);
     assert_eq!(hooks_of(&server, "CompleteLifecycleAction"), ["boot", "boot"]);
@@ -247,8 +247,8 @@ async fn only_the_launch_hook_that_is_named_is_extended_and_answered() {
         capabilities: None,
     };
     let unnamed = AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await);
-    assert_eq!(unnamed.extend_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
-    assert_eq!(unnamed.complete_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(unnamed.extend_launch_hook().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(unnamed.complete_launch_hook().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     assert_eq!(unnamed.abandon_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     assert_eq!(server.seen().len(), 0, "what somebody else waits for is not touched");
 }

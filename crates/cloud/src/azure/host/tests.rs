@@ -163,14 +163,14 @@ async fn a_conflict_is_looked_at_and_what_waits_for_this_machine_alone_is_let_go
 #[tokio::test]
 async fn an_ending_is_let_go_on_only_where_it_ends_nobody_else() {
     let (server, host) = member(false, vec![event("Terminate", &["runners_3"])], |_| Answer::ok("{}")).await;
-    host.complete_hold().await.unwrap();
+    host.complete_hook().await.unwrap();
     let body: Value = serde_json::from_str(&sent(&server, "POST")[0].body).unwrap();
     assert_eq!(body, json!({ "StartRequests": [{ "EventId": "E-Terminate" }] }));
     for events in
         [vec![event("Terminate", &["runners_3", "runners_4"])], vec![event("Preempt", &["runners_3"])], vec![]]
     {
         let (server, host) = member(false, events, |_| Answer::ok("{}")).await;
-        assert_eq!(host.complete_hold().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+        assert_eq!(host.complete_hook().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
         assert_eq!(sent(&server, "POST").len(), 0);
     }
 }
@@ -202,7 +202,7 @@ async fn what_it_is_told_before_somebody_deletes_it_is_what_its_scale_set_says()
     ] {
         let set = json!({ "sku": { "capacity": 1 }, "properties": { "virtualMachineProfile": { "scheduledEventsProfile": { "terminateNotificationProfile": profile } } } });
         let (_server, host) = member(false, Vec::new(), move |_| Answer::ok(set.to_string())).await;
-        let hook = host.lifecycle_hook().await.unwrap();
+        let hook = host.find_hook().await.unwrap();
         assert_eq!(hook.map(|hook| hook.timeout.as_secs()), seconds);
     }
 }
@@ -211,8 +211,8 @@ async fn what_it_is_told_before_somebody_deletes_it_is_what_its_scale_set_says()
 async fn what_no_scale_set_has_is_held_by_nothing_and_asks_nobody() {
     let (server, host) = member(false, Vec::new(), |_| Answer::ok("{}")).await;
     for error in [
-        host.extend_hold().await.unwrap_err(),
-        host.complete_launch().await.unwrap_err(),
+        host.extend_hook().await.unwrap_err(),
+        host.complete_launch_hook().await.unwrap_err(),
         host.abandon_launch().await.unwrap_err(),
     ] {
         assert_eq!(error.kind, CloudErrorKind::NothingHeld);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     agent::{event::Outcome, operations::HEARTBEATS},
-    cloud::HoldRules,
+    cloud::HookRules,
     duration::format_duration,
     record::IncidentCause,
     time::Tick,
@@ -17,7 +17,7 @@ const UNSEEN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct Hook {
     /// How far the cloud lets it be extended.
-    rules: Option<HoldRules>,
+    rules: Option<HookRules>,
     /// Its time-out, once it was looked up. Who changes it afterwards tells no instance.
     time_out: Option<Duration>,
     /// Since when it waits. An agent that is started again does not know it, and begins with when it sees that it waits.
@@ -28,7 +28,7 @@ pub(super) struct Hook {
 
 impl Hook {
     /// One that does not wait yet.
-    pub(super) fn new(rules: Option<HoldRules>) -> Self {
+    pub(super) fn new(rules: Option<HookRules>) -> Self {
         Self { rules, time_out: None, began: None, extended: None }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
             let detail = "when something else than this agent ends the instance, jobs have no time to finish";
             return Some((IncidentKind::NoHook, detail.into()));
         }
-        (Request::Heartbeat, Outcome::NoHook) => {
+        (Request::ExtendHook, Outcome::NoHook) => {
             return Some((IncidentKind::HeartbeatRefused, "no termination hook waits".into()));
         }
         (Request::Drain, Outcome::Drained(Drained::Refused)) => {
@@ -32,7 +32,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
         (Request::Deregister, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_)) => {
             IncidentKind::DeregistrationFailed
         }
-        (Request::Heartbeat, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_)) => {
+        (Request::ExtendHook, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_)) => {
             IncidentKind::HeartbeatRefused
         }
         (Request::End(_), Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_))
@@ -40,8 +40,8 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
             Request::Describe
             | Request::Room
             | Request::Protect(_)
-            | Request::LaunchHeartbeat
-            | Request::LetIn
+            | Request::ExtendLaunchHook
+            | Request::CompleteLaunchHook
             | Request::FindHook
             | Request::CompleteHook
             | Request::RecordReady
@@ -63,8 +63,8 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::Save(_) | Request::NoteProof => "writing the journal",
         Request::Prepare { .. } => "running agent.before_register",
         Request::GetReady => "getting ready for the launch hook",
-        Request::LaunchHeartbeat => "extending the launch hook",
-        Request::LetIn => "answering the launch hook",
+        Request::ExtendLaunchHook => "extending the launch hook",
+        Request::CompleteLaunchHook => "answering the launch hook",
         Request::Register => "registering the runner",
         Request::Drain => "asking for no more jobs",
         Request::Undrain => "taking a drain back",
@@ -77,7 +77,7 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::Protect(true) => "protecting the instance from scale-in",
         Request::Protect(false) => "lifting the protection from scale-in",
         Request::FindHook => "looking for the termination hook",
-        Request::Heartbeat => "extending the termination hook",
+        Request::ExtendHook => "extending the termination hook",
         Request::CompleteHook => "answering the termination hook",
         Request::End(rung) => match rung {
             Rung::Abandon => "giving the launch up",

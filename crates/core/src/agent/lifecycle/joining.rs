@@ -40,15 +40,15 @@ impl Lifecycle {
             BootStep::Look => self.join_answer(booting, outcome, now),
             BootStep::GetReady if outcome == Outcome::Done => {
                 self.note = None;
-                self.boot_by(Booting { step: BootStep::LetIn, ..booting });
+                self.boot_by(Booting { step: BootStep::CompleteLaunchHook, ..booting });
             }
             BootStep::GetReady if let Outcome::Short(what) = outcome => self.found_short(what, now),
             // The group moves it on within moments: asked at once, and often.
-            BootStep::LetIn if outcome == Outcome::Done => {
+            BootStep::CompleteLaunchHook if outcome == Outcome::Done => {
                 self.enter(State::Booting(Booting { step: BootStep::Look, let_in: booting.seen, ..booting }));
             }
             // The group may have moved on by itself meanwhile.
-            BootStep::GetReady | BootStep::LetIn => {
+            BootStep::GetReady | BootStep::CompleteLaunchHook => {
                 self.note(outcome.text());
                 self.boot_by(Booting { step: BootStep::Look, ..booting });
                 self.again(now);

@@ -212,7 +212,7 @@ impl Lifecycle {
 
     /// Whether nothing is left to be done for the end of the machine: the cloud has agreed, and no hook waits for an answer of ours.
     fn ended(&self, retiring: Retiring) -> bool {
-        let no_hook = self.cloud.hold.is_none() || self.side.no_hook() || retiring.rung >= Rung::Terminate;
+        let no_hook = self.cloud.termination_hook.is_none() || self.side.no_hook() || retiring.rung >= Rung::Terminate;
         retiring.accepted.is_some() && (retiring.answered || no_hook)
     }
 

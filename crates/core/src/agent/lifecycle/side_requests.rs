@@ -69,12 +69,12 @@ impl Repeated {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SideRequests {
-    launch_heartbeat: Repeated,
+    extend_launch_hook: Repeated,
     /// Whether the launch hook may hold the instance, as far as known.
     launch_held: bool,
     /// The pause between two heartbeats of the launch hook.
     launch_pause: Duration,
-    heartbeat: Repeated,
+    extend_hook: Repeated,
     /// The pause between two heartbeats of the termination hook.
     heartbeat_pause: Duration,
     protection: Repeated,
@@ -98,10 +98,10 @@ pub(super) struct SideRequests {
 impl Default for SideRequests {
     fn default() -> Self {
         Self {
-            launch_heartbeat: Repeated::at(AGAIN),
+            extend_launch_hook: Repeated::at(AGAIN),
             launch_held: false,
             launch_pause: HEARTBEAT,
-            heartbeat: Repeated::at(AGAIN),
+            extend_hook: Repeated::at(AGAIN),
             heartbeat_pause: HEARTBEAT,
             protection: Repeated::at(AGAIN),
             wanted: false,
@@ -133,12 +133,12 @@ impl SideRequests {
         self.probe.is_some()
     }
 
-    pub(super) fn launch_heartbeat_due(&self) -> Option<Tick> {
-        self.launch_heartbeat.due
+    pub(super) fn extend_launch_hook_due(&self) -> Option<Tick> {
+        self.extend_launch_hook.due
     }
 
-    pub(super) fn heartbeat_due(&self) -> Option<Tick> {
-        self.heartbeat.due
+    pub(super) fn extend_hook_due(&self) -> Option<Tick> {
+        self.extend_hook.due
     }
 
     pub(super) fn protection_due(&self) -> Option<Tick> {
@@ -210,33 +210,33 @@ impl Lifecycle {
         };
         self.side.launch_held = held;
         if !held || !self.policy.launch_hook {
-            self.side.launch_heartbeat.due = None;
-        } else if self.side.launch_heartbeat.asked.is_none() {
-            let due = *self.side.launch_heartbeat.due.get_or_insert(now + RETRY);
+            self.side.extend_launch_hook.due = None;
+        } else if self.side.extend_launch_hook.asked.is_none() {
+            let due = *self.side.extend_launch_hook.due.get_or_insert(now + RETRY);
             if due <= now {
-                let id = self.ask(Request::LaunchHeartbeat);
-                self.side.launch_heartbeat.ask(id);
+                let id = self.ask(Request::ExtendLaunchHook);
+                self.side.extend_launch_hook.ask(id);
             }
         }
     }
 
     /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
     pub(super) fn keep_hook_alive(&mut self, now: Tick) {
-        let Some(hold) = self.cloud.hold else { return };
+        let Some(rules) = self.cloud.termination_hook else { return };
         if self.side.hook_lookup.is_none()
             && !matches!(self.phase(), Phase::Preparing | Phase::Booting | Phase::Registering)
         {
             self.side.hook_lookup = Some(self.ask(Request::FindHook));
         }
-        if !hold.extendable() || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
-            self.side.heartbeat.due = None;
+        if !rules.extendable() || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
+            self.side.extend_hook.due = None;
             return;
         }
-        if self.side.heartbeat.asked.is_none()
-            && (self.side.heartbeat.due.is_none() || self.elapsed(Timer::Heartbeat, now))
+        if self.side.extend_hook.asked.is_none()
+            && (self.side.extend_hook.due.is_none() || self.elapsed(Timer::ExtendHook, now))
         {
-            let id = self.ask(Request::Heartbeat);
-            self.side.heartbeat.ask(id);
+            let id = self.ask(Request::ExtendHook);
+            self.side.extend_hook.ask(id);
         }
     }
 
@@ -275,23 +275,23 @@ impl Lifecycle {
 
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
         let salt = self.salt;
-        if self.side.launch_heartbeat.asked == Some(id) {
+        if self.side.extend_launch_hook.asked == Some(id) {
             if let Outcome::HookFound { heartbeat } = outcome {
                 self.side.launch_pause = heartbeat;
-                self.side.launch_heartbeat.done(Some(now + heartbeat));
+                self.side.extend_launch_hook.done(Some(now + heartbeat));
             } else {
-                self.side.launch_heartbeat.again(now, salt, self.side.launch_pause / 2);
+                self.side.extend_launch_hook.again(now, salt, self.side.launch_pause / 2);
             }
         } else if let Outcome::HookFound { heartbeat } = outcome {
             self.side.heartbeat_pause = heartbeat;
         } else if self.side.hook_lookup == Some(id) {
             self.side.no_hook = outcome == Outcome::NoHook;
-        } else if self.side.heartbeat.asked == Some(id) {
+        } else if self.side.extend_hook.asked == Some(id) {
             let pause = self.side.heartbeat_pause;
             if outcome == Outcome::Done {
-                self.side.heartbeat.done(Some(now + pause));
+                self.side.extend_hook.done(Some(now + pause));
             } else {
-                self.side.heartbeat.again(now, salt, pause / 2);
+                self.side.extend_hook.again(now, salt, pause / 2);
             }
         } else if self.side.protection.asked == Some(id) {
             if outcome == Outcome::Done {

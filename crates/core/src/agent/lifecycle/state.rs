@@ -58,7 +58,7 @@ pub(super) enum BootStep {
     /// The launch hook waits: nothing may be missing but the start of the runner.
     GetReady,
     /// The launch hook is answered.
-    LetIn,
+    CompleteLaunchHook,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -62,9 +62,9 @@ timers! {
     /// A runner that was told to exit, has no job and does not exit may be stuck: a fresh snapshot is due.
     ExitLimit,
     /// The launch hook is extended.
-    LaunchHeartbeat,
+    ExtendLaunchHook,
     /// The termination hook is extended.
-    Heartbeat,
+    ExtendHook,
     /// Protection is tried again.
     Protection,
     /// That the instance is ready is written on it again.
@@ -152,8 +152,8 @@ impl Lifecycle {
                 | State::Retiring(_)
                 | State::Gone => None,
             },
-            Timer::LaunchHeartbeat => self.side.launch_heartbeat_due(),
-            Timer::Heartbeat => self.side.heartbeat_due(),
+            Timer::ExtendLaunchHook => self.side.extend_launch_hook_due(),
+            Timer::ExtendHook => self.side.extend_hook_due(),
             Timer::Protection => self.side.protection_due(),
             Timer::ReadySign => self.side.ready_sign_due(),
         }

@@ -35,7 +35,7 @@ pub struct GroupFacts {
 
 /// Something that holds endings, or launches, off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldFacts {
+pub struct HookFacts {
     /// Its name.
     pub name: String,
     /// How long it waits after the last extension.

@@ -78,7 +78,7 @@ impl Story {
             machine: machine(),
             platform: "gitlab".into(),
             rules,
-            hold: CLOUD.hold,
+            termination_hook: CLOUD.termination_hook,
             first: entry == JournalEntry::FRESH && runner.is_none(),
         };
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
@@ -200,7 +200,7 @@ impl Story {
         match call {
             CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
             CloudCall::Room => Ok(CloudAnswer::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })),
-            CloudCall::FindHook | CloudCall::ExtendLaunch => Ok(CloudAnswer::Hook(Some(self.time_out))),
+            CloudCall::FindHook | CloudCall::ExtendLaunchHook => Ok(CloudAnswer::Hook(Some(self.time_out))),
             CloudCall::CompleteHook => {
                 self.membership = Membership::Terminating { waiting: false };
                 Ok(CloudAnswer::Done)
@@ -214,7 +214,7 @@ impl Story {
             },
             CloudCall::ExtendHook if !self.extends => Err(CloudError::new(CloudErrorKind::Throttled, "Rate exceeded")),
             CloudCall::Protect(_)
-            | CloudCall::LetIn
+            | CloudCall::CompleteLaunchHook
             | CloudCall::ExtendHook
             | CloudCall::RecordReady
             | CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),

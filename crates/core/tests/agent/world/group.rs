@@ -68,8 +68,8 @@ impl World {
                 self.protected = on;
                 Ok(CloudAnswer::Done)
             }
-            CloudCall::ExtendLaunch if self.held() => Ok(CloudAnswer::Hook(Some(secs(30)))),
-            CloudCall::LetIn if self.held() => {
+            CloudCall::ExtendLaunchHook if self.held() => Ok(CloudAnswer::Hook(Some(secs(30)))),
+            CloudCall::CompleteLaunchHook if self.held() => {
                 self.ledger.let_in(self.ready());
                 self.go_on();
                 Ok(CloudAnswer::Done)
@@ -81,10 +81,10 @@ impl World {
                 self.end();
                 Ok(CloudAnswer::Done)
             }
-            CloudCall::ExtendLaunch | CloudCall::LetIn | CloudCall::End(Rung::Abandon) => {
+            CloudCall::ExtendLaunchHook | CloudCall::CompleteLaunchHook | CloudCall::End(Rung::Abandon) => {
                 refuse(CloudErrorKind::NothingHeld)
             }
-            CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
+            CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.termination_hook.map(|_| secs(30)))),
             CloudCall::ExtendHook if !self.capabilities.extends_endings() => {
                 panic!("an ending is held off again that cannot be")
             }
@@ -161,12 +161,12 @@ impl World {
 
     /// The group ends the instance; a hook holds that off, if there can be one.
     pub(super) fn leave_group(&mut self) {
-        let Some(hold) = self.capabilities.hold else { return self.end() };
+        let Some(rules) = self.capabilities.termination_hook else { return self.end() };
         self.go(Place::Waiting);
         self.target_news = Some(TargetState::Terminated);
         // Who cannot extend it is told when it is over: until then its jobs may run, and no longer.
-        if !hold.extendable() {
-            self.endings.entry(Ending::Termination).or_insert(self.now + hold.longest);
+        if !rules.extendable() {
+            self.endings.entry(Ending::Termination).or_insert(self.now + rules.longest);
         }
     }
 

@@ -156,7 +156,7 @@ impl World {
         may(runner.is_some_and(|runner| !runner.job && !runner.handed_out) && left.faults > 0, Move::RunnerDies);
         may(left.crashes > 0, Move::Crash);
         // Where an ending cannot be held off, only protection keeps the group from it, or that it ends nobody.
-        let choosable = self.capabilities.hold.is_some() || !(self.protected || self.ends_nobody());
+        let choosable = self.capabilities.termination_hook.is_some() || !(self.protected || self.ends_nobody());
         may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
         may(left.notices > 0 && self.held(), Move::HookContinues);
         may(left.notices > 0 && self.held(), Move::HookAbandons);

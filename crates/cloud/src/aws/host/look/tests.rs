@@ -98,10 +98,10 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
     let facts = Box::pin(AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await).look()).await;
     assert!(facts.membership.is_some_and(|membership| membership.is_ok()));
     assert!(facts.group.is_some_and(|group| group.is_ok_and(|group| group.max == 5)));
-    assert_eq!(facts.holds, Some(Ok(vec![])));
+    assert_eq!(facts.termination_hooks, Some(Ok(vec![])));
     let (timeout, longest) = (Duration::from_secs(30), Duration::from_secs(3000));
-    let hook = HoldFacts { name: "ready".into(), timeout, abandons: false, longest };
-    assert_eq!(facts.launch_holds, Some(Ok(vec![hook])), "a launch hook is none that holds endings off");
+    let hook = HookFacts { name: "ready".into(), timeout, abandons: false, longest };
+    assert_eq!(facts.launch_hooks, Some(Ok(vec![hook])), "a launch hook is none that holds endings off");
     for unknown in [facts.hop_limit.map(|it| it.map(drop)), facts.other_scalers.map(|it| it.map(drop))] {
         assert!(unknown.is_some_and(|unknown| unknown.is_err()));
     }
