@@ -13,7 +13,7 @@ use lightsout_core::{
         event::Event,
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
-            Prepared, RunnerSeen, Told,
+            Prepared, RunnerSeen, ToldToDrain,
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
@@ -130,7 +130,7 @@ impl Effects {
                 match launch {
                     Some(launch) => match self.runner.start(&launch, stop_signal).await {
                         Ok(process) => {
-                            self.life_sign.runner_is_told(Told::No).await;
+                            self.life_sign.runner_is_told(ToldToDrain::No).await;
                             return (HostResult::Done(Ok(())), Some(process));
                         }
                         Err(NotStarted { why, said }) => {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use lightsout_core::{
-    agent::host::Told,
+    agent::host::ToldToDrain,
     platform::{DrainBy, DrainRules},
 };
 use tokio::sync::Notify;
@@ -52,13 +52,13 @@ struct Sign {
 impl LifeSign {
     /// Into the file `alive` in the folder that systemd has made for this service below `/run`; nowhere without one.
     /// `told` is what the runner that was found has been told.
-    pub(crate) fn spawn(rules: DrainRules, told: Told) -> Self {
+    pub(crate) fn spawn(rules: DrainRules, told: ToldToDrain) -> Self {
         let folder = env::var_os("RUNTIME_DIRECTORY");
         let first = folder.as_ref().and_then(|folders| env::split_paths(folders).next());
         Self::spawn_in(first.as_deref(), rules, told)
     }
 
-    fn spawn_in(folder: Option<&Path>, rules: DrainRules, told: Told) -> Self {
+    fn spawn_in(folder: Option<&Path>, rules: DrainRules, told: ToldToDrain) -> Self {
         let shared = folder.map(|folder| {
             let path = folder.join("alive");
             let at = last(&path).or_else(uptime);
@@ -84,7 +84,7 @@ impl LifeSign {
 
     /// The runner is about to be told this, or is a new one that was told nothing: it is on the file when this returns, if the file takes it.
     /// A runner that was told goes by itself, and a second signal would end its job.
-    pub(crate) async fn runner_is_told(&self, told: Told) {
+    pub(crate) async fn runner_is_told(&self, told: ToldToDrain) {
         let Some(shared) = self.shared.clone() else { return };
         locked(&shared.sign).may_stop_runner = may_be_stopped(self.rules, told);
         let _ = tokio::task::spawn_blocking(move || shared.write()).await;
@@ -111,8 +111,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether a plain signal, and it would be the first, makes the runner finish its jobs and go.
-fn may_be_stopped(rules: DrainRules, told: Told) -> bool {
-    matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce && told == Told::No
+fn may_be_stopped(rules: DrainRules, told: ToldToDrain) -> bool {
+    matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce && told == ToldToDrain::No
 }
 
 /// That of an earlier agent, or of the dead-man's switch, which begins to count at its first look.
@@ -172,7 +172,8 @@ mod tests {
     async fn a_sign_is_the_time_since_boot_or_that_at_which_a_hold_ends() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alive"), "        30\n").unwrap();
-        let sign = LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false), Told::No);
+        let sign =
+            LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false), ToldToDrain::No);
         let begun = given(folder.path(), "        30\n").await;
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
         let seconds = || uptime().unwrap().as_secs();
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn only_a_runner_that_a_signal_makes_finish_its_jobs_may_be_told_to_stop() {
-        let may = |rules| may_be_stopped(rules, Told::No);
+        let may = |rules| may_be_stopped(rules, ToldToDrain::No);
         assert!(may(rules(DrainBy::Signal(Signal::Term), false)));
         // It would lose the job that is on its way.
         assert!(!may(rules(DrainBy::Signal(Signal::Quit), true)));
@@ -203,19 +204,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let by_signal = rules(DrainBy::Signal(Signal::Term), false);
         let text = || fs::read_to_string(folder.path().join("alive")).unwrap();
-        let sign = LifeSign::spawn_in(Some(folder.path()), by_signal, Told::No);
+        let sign = LifeSign::spawn_in(Some(folder.path()), by_signal, ToldToDrain::No);
         given(folder.path(), "").await;
         assert!(text().ends_with(" stop\n"), "{:?}", text());
-        sign.runner_is_told(Told::Maybe).await;
+        sign.runner_is_told(ToldToDrain::Maybe).await;
         assert!(text().ends_with(" keep\n"), "before the signal is sent: {:?}", text());
         sign.renew(Duration::from_secs(60));
         let held = given(folder.path(), &text()).await;
         assert!(held.ends_with(" keep\n"), "{held:?}");
         // The next agent finds that runner.
-        let _next = LifeSign::spawn_in(Some(folder.path()), by_signal, Told::Maybe);
+        let _next = LifeSign::spawn_in(Some(folder.path()), by_signal, ToldToDrain::Maybe);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(text(), held);
-        sign.runner_is_told(Told::No).await;
+        sign.runner_is_told(ToldToDrain::No).await;
         assert!(text().ends_with(" stop\n"), "another runner has not been told: {:?}", text());
     }
 

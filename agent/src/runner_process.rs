@@ -16,7 +16,7 @@ use std::{
 };
 
 use lightsout_core::{
-    agent::host::Told,
+    agent::host::ToldToDrain,
     exchange::Text,
     platform::{File as RunnerFile, Launch, Quiesce, Signal},
     settings::Surroundings,
@@ -52,7 +52,7 @@ pub(crate) struct RunnerProcess {
     engine: Option<PathBuf>,
     seen: Mutex<Seen>,
     /// What this agent's runner was told, in case the disk forgets it.
-    told: Mutex<Option<(u32, Told)>>,
+    told: Mutex<Option<(u32, ToldToDrain)>>,
     /// How long the agent's log was when it started the runner, where the runner writes there and it is a file.
     log_before: Mutex<Option<u64>>,
 }
@@ -216,7 +216,8 @@ impl RunnerProcess {
         if !matches!(self.read_record(), Ok(Some(_))) {
             Record::NOBODY.write(&self.record_file()).map_err(|error| error.to_string())?;
         }
-        replace(&self.told_file(), note(0, Told::No).as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
+        replace(&self.told_file(), note(0, ToldToDrain::No).as_bytes(), 0o600, false)
+            .map_err(|error| error.to_string())?;
         if let Ok(mut before) = self.log_before.lock() {
             *before = last_words::own_log_length().filter(|_| !self.unit);
         }

@@ -18,7 +18,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
+    agent::{Agent, chronicle::Life, event::Event, host::ToldToDrain, policy::Protection, salt::Salt},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -224,7 +224,7 @@ pub(crate) async fn run_on(
     let (entries, entries_end) = mpsc::unbounded_channel();
     tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
     let rules = settings.platform.drain_rules();
-    let told = found.as_ref().map_or(Told::No, |process| runner.told(process));
+    let told = found.as_ref().map_or(ToldToDrain::No, |process| runner.told(process));
     let life_sign = LifeSign::spawn(rules, told);
     let effects = Effects {
         host: Arc::clone(&host),

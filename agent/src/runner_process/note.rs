@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-use lightsout_core::agent::host::Told;
+use lightsout_core::agent::host::ToldToDrain;
 use lightsout_io::files::replace;
 
 use super::{RunnerProcess, Seen};
@@ -15,7 +15,7 @@ use crate::process::Process;
 impl RunnerProcess {
     /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
     /// that it takes no room that a full disk would not have.
-    pub(crate) fn note_told(&self, told: Told) -> io::Result<()> {
+    pub(crate) fn note_told(&self, told: ToldToDrain) -> io::Result<()> {
         let Seen::Runner(process) = self.seen() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {
             *held = Some((process.pid(), told));
@@ -35,7 +35,7 @@ impl RunnerProcess {
     }
 
     /// What this runner was told.
-    pub(crate) fn told(&self, process: &Process) -> Told {
+    pub(crate) fn told(&self, process: &Process) -> ToldToDrain {
         let known = self.told.lock().ok().and_then(|told| *told).filter(|(pid, _)| *pid == process.pid());
         if let Some((_, told)) = known {
             return told;
@@ -51,32 +51,32 @@ impl RunnerProcess {
             Ok(text) => read_note(&text, process.pid()),
             Err(error) => {
                 tracing::warn!(%error, "what the runner was told cannot be read");
-                Told::Maybe
+                ToldToDrain::Maybe
             }
         }
     }
 }
 
 /// The note of what a runner was told. Always of one length, so that it can be overwritten in place.
-pub(super) fn note(pid: u32, told: Told) -> String {
+pub(super) fn note(pid: u32, told: ToldToDrain) -> String {
     let word = match told {
-        Told::No => "no",
-        Told::Maybe => "maybe",
-        Told::Yes => "yes",
+        ToldToDrain::No => "no",
+        ToldToDrain::Maybe => "maybe",
+        ToldToDrain::Yes => "yes",
     };
     format!("{pid:<10} {word:<5}\n")
 }
 
 /// What a note says of this process. An earlier version wrote the process id alone, before it signalled.
-fn read_note(text: &str, pid: u32) -> Told {
+fn read_note(text: &str, pid: u32) -> ToldToDrain {
     let mut words = text.split_ascii_whitespace();
     match (words.next().map(str::parse::<u32>), words.next()) {
         // Of another runner: this one has not been told anything.
-        (Some(Ok(of)), _) if of != pid => Told::No,
-        (Some(Ok(_)), Some("no")) => Told::No,
-        (Some(Ok(_)), Some("yes")) => Told::Yes,
+        (Some(Ok(of)), _) if of != pid => ToldToDrain::No,
+        (Some(Ok(_)), Some("no")) => ToldToDrain::No,
+        (Some(Ok(_)), Some("yes")) => ToldToDrain::Yes,
         // Or damaged: the disk may have lost a "yes".
-        (Some(_) | None, _) => Told::Maybe,
+        (Some(_) | None, _) => ToldToDrain::Maybe,
     }
 }
 
@@ -86,16 +86,20 @@ mod tests {
 
     #[test]
     fn a_note_is_of_one_length_and_older_ones_are_understood() {
-        for told in [Told::No, Told::Maybe, Told::Yes] {
+        for told in [ToldToDrain::No, ToldToDrain::Maybe, ToldToDrain::Yes] {
             for pid in [1, 4_194_304, u32::MAX] {
                 assert_eq!(note(pid, told).len(), 17);
                 assert_eq!(read_note(&note(pid, told), pid), told);
-                assert_eq!(read_note(&note(pid, told), 17), Told::No, "of another process");
+                assert_eq!(read_note(&note(pid, told), 17), ToldToDrain::No, "of another process");
             }
         }
-        assert_eq!(read_note("4711", 4711), Told::Maybe, "an earlier version noted before it signalled, and not after");
+        assert_eq!(
+            read_note("4711", 4711),
+            ToldToDrain::Maybe,
+            "an earlier version noted before it signalled, and not after"
+        );
         for damage in ["", "\0\0\0", "yes"] {
-            assert_eq!(read_note(damage, 17), Told::Maybe, "{damage:?}: lost is not no");
+            assert_eq!(read_note(damage, 17), ToldToDrain::Maybe, "{damage:?}: lost is not no");
         }
     }
 }

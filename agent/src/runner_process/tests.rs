@@ -124,15 +124,15 @@ async fn what_a_runner_was_told_is_known_after_a_restart() {
     let runner = RunnerProcess::new(folder.path(), false);
     let process = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
     let after_restart = || RunnerProcess::new(folder.path(), false).told(&process);
-    assert_eq!((runner.told(&process), after_restart()), (Told::No, Told::No));
-    for told in [Told::Maybe, Told::Yes, Told::No, Told::Maybe] {
+    assert_eq!((runner.told(&process), after_restart()), (ToldToDrain::No, ToldToDrain::No));
+    for told in [ToldToDrain::Maybe, ToldToDrain::Yes, ToldToDrain::No, ToldToDrain::Maybe] {
         runner.note_told(told).unwrap();
         assert_eq!((runner.told(&process), after_restart()), (told, told));
     }
     assert!(process.alive(), "a note is no signal");
     end(&runner, &process).await;
     let next = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
-    assert_eq!(runner.told(&next), Told::No, "the next runner serves");
+    assert_eq!(runner.told(&next), ToldToDrain::No, "the next runner serves");
     end(&runner, &next).await;
 }
 
@@ -144,9 +144,9 @@ async fn a_note_that_the_disk_does_not_take_is_an_error_and_is_remembered() {
     // A folder in the note's place: it cannot be written.
     fs::remove_file(folder.path().join("runner.told")).unwrap();
     fs::create_dir(folder.path().join("runner.told")).unwrap();
-    assert!(runner.note_told(Told::Maybe).is_err());
-    assert_eq!(runner.told(&process), Told::Maybe);
-    assert_eq!(RunnerProcess::new(folder.path(), false).told(&process), Told::Maybe, "unreadable is not no");
+    assert!(runner.note_told(ToldToDrain::Maybe).is_err());
+    assert_eq!(runner.told(&process), ToldToDrain::Maybe);
+    assert_eq!(RunnerProcess::new(folder.path(), false).told(&process), ToldToDrain::Maybe, "unreadable is not no");
     end(&runner, &process).await;
 }
 

@@ -149,11 +149,11 @@ impl Lane {
 
 /// The lives that these records tell, the earliest first; `now` ends those that have not ended. Records that are younger, or have no time, are passed over.
 pub fn lanes<'a>(records: impl IntoIterator<Item = &'a Record>, now: Timestamp) -> Vec<Lane> {
-    let mut lives: BTreeMap<&str, Vec<(Timestamp, Told<'a>)>> = BTreeMap::new();
+    let mut lives: BTreeMap<&str, Vec<(Timestamp, LaneRecord<'a>)>> = BTreeMap::new();
     for record in records {
         let told = match record {
-            Record::Incident(incident) => Told::Incident(incident),
-            Record::Departure(departure) => Told::Departure(departure),
+            Record::Incident(incident) => LaneRecord::Incident(incident),
+            Record::Departure(departure) => LaneRecord::Departure(departure),
             Record::Decision(_) => continue,
         };
         if let Ok(time) = record.time().parse::<Timestamp>()
@@ -169,7 +169,7 @@ pub fn lanes<'a>(records: impl IntoIterator<Item = &'a Record>, now: Timestamp) 
 }
 
 /// Kernels on which several instances ran, as where instances are groups of processes: they started before the instances did.
-fn shared_kernels(lives: &BTreeMap<&str, Vec<(Timestamp, Told<'_>)>>) -> BTreeSet<String> {
+fn shared_kernels(lives: &BTreeMap<&str, Vec<(Timestamp, LaneRecord<'_>)>>) -> BTreeSet<String> {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     let mut shared = BTreeSet::new();
     for (instance, told) in lives {
@@ -185,12 +185,12 @@ fn shared_kernels(lives: &BTreeMap<&str, Vec<(Timestamp, Told<'_>)>>) -> BTreeSe
 }
 
 #[derive(Clone, Copy)]
-enum Told<'a> {
+enum LaneRecord<'a> {
     Incident(&'a Incident),
     Departure(&'a Departure),
 }
 
-impl<'a> Told<'a> {
+impl<'a> LaneRecord<'a> {
     fn instance(self) -> &'a str {
         match self {
             Self::Incident(incident) => &incident.instance,
@@ -220,7 +220,7 @@ impl<'a> Told<'a> {
     }
 }
 
-fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, shared: &BTreeSet<String>) -> Lane {
+fn lane(instance: &str, mut told: Vec<(Timestamp, LaneRecord<'_>)>, now: Timestamp, shared: &BTreeSet<String>) -> Lane {
     // What was written at the same moment stays in its order.
     told.sort_by_key(|(time, _)| *time);
     let group = told.iter().find_map(|(_, told)| told.group()).cloned();
@@ -231,8 +231,8 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, sh
     let mut life = Life::begin(began(&told, shared));
     for (time, told) in &told {
         match told {
-            Told::Incident(incident) => life.happened(incident, *time),
-            Told::Departure(departure) => life.left(departure, *time),
+            LaneRecord::Incident(incident) => life.happened(incident, *time),
+            LaneRecord::Departure(departure) => life.left(departure, *time),
         }
     }
     let until = life.end.as_ref().map_or(now, |(time, _)| *time);
@@ -245,17 +245,18 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, sh
 const LONGEST_BOOT: SignedDuration = SignedDuration::from_hours(1);
 
 /// When its kernel started, where that can be told and it is its own; else when it was first heard of.
-fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp {
+fn began(told: &[(Timestamp, LaneRecord<'_>)], shared: &BTreeSet<String>) -> Timestamp {
     let first = told.first().map(|(time, _)| *time).unwrap_or_default();
     if told.iter().filter_map(|(_, told)| told.boot_id()).any(|boot| shared.contains(boot)) {
         return first;
     }
     let boot = told.iter().find_map(|(_, told)| match told {
-        Told::Departure(departure) => departure.boot.iter().find(|part| part.part == "ready"),
-        Told::Incident(_) => None,
+        LaneRecord::Departure(departure) => departure.boot.iter().find(|part| part.part == "ready"),
+        LaneRecord::Incident(_) => None,
     });
-    let ready =
-        told.iter().find(|(_, told)| matches!(told, Told::Incident(incident) if incident.what == IncidentKind::Ready));
+    let ready = told
+        .iter()
+        .find(|(_, told)| matches!(told, LaneRecord::Incident(incident) if incident.what == IncidentKind::Ready));
     boot.zip(ready)
         .and_then(|(boot, (ready, _))| {
             ready.checked_sub(SignedDuration::from_millis(i64::try_from(boot.until_ms).ok()?)).ok()

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     gate::{Gate, Refusal, Route},
-    readers::Told,
+    readers::Updates,
 };
 
 /// So long the last words have to reach those who follow.
@@ -32,7 +32,7 @@ pub(crate) enum Ask {
     /// The page as it is now; the error in words where it cannot be had.
     Page(oneshot::Sender<Result<Bytes, String>>),
     /// All that happens from now on, the whole chart first; with what ends its connection.
-    Events(Arc<Notify>, oneshot::Sender<Result<Told, String>>),
+    Events(Arc<Notify>, oneshot::Sender<Result<Updates, String>>),
 }
 
 /// What an answer consists of.
@@ -132,7 +132,7 @@ impl Page {
         }
     }
 
-    async fn follow(&self, visit: &Visit) -> Result<Told, String> {
+    async fn follow(&self, visit: &Visit) -> Result<Updates, String> {
         let room = Arc::clone(&self.room).try_acquire_owned();
         let permit = room.map_err(|_| format!("{} follow this page already, which is as many as may", self.most))?;
         let told = self.ask(|answer| Ask::Events(Arc::clone(&visit.dropped), answer)).await?;
@@ -153,8 +153,8 @@ impl Page {
     }
 }
 
-fn events(told: Told) -> EventStream {
-    let next = |mut told: Told| async move { Some((Ok(Frame::data(told.recv().await?)), told)) };
+fn events(told: Updates) -> EventStream {
+    let next = |mut told: Updates| async move { Some((Ok(Frame::data(told.recv().await?)), told)) };
     StreamBody::new(Box::pin(stream::unfold(told, next)))
 }
 

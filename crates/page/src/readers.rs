@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) const QUEUE: usize = 4;
 
 /// What a reader is told; it ends when nothing more comes.
-pub(crate) type Told = mpsc::Receiver<Bytes>;
+pub(crate) type Updates = mpsc::Receiver<Bytes>;
 
 /// All of them.
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct Reader {
 
 impl Readers {
     /// One more, who is told this first, of which there is room for [`QUEUE`]. `dropped` is notified when it has fallen behind: what it was sent may never leave this machine then.
-    pub(crate) fn add(&mut self, first: impl IntoIterator<Item = Bytes>, dropped: Arc<Notify>) -> Told {
+    pub(crate) fn add(&mut self, first: impl IntoIterator<Item = Bytes>, dropped: Arc<Notify>) -> Updates {
         self.0.retain(|reader| !reader.queue.is_closed());
         let (queue, told) = mpsc::channel(QUEUE);
         for event in first {

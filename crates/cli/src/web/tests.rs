@@ -11,9 +11,9 @@ use super::*;
 
 /// A fleet of which the test says how it is.
 #[derive(Clone)]
-struct Told(Arc<Mutex<Result<Vec<&'static str>, &'static str>>>);
+struct FakeFleet(Arc<Mutex<Result<Vec<&'static str>, &'static str>>>);
 
-impl Told {
+impl FakeFleet {
     fn new(instances: &[&'static str]) -> Self {
         Self(Arc::new(Mutex::new(Ok(instances.to_vec()))))
     }
@@ -23,7 +23,7 @@ impl Told {
     }
 }
 
-impl Source for Told {
+impl Source for FakeFleet {
     type Error = anyhow::Error;
 
     async fn look(&mut self) -> Result<Chart> {
@@ -88,7 +88,7 @@ fn place(web: &Web) -> (SocketAddr, String) {
 
 #[tokio::test]
 async fn who_looks_is_told_what_happens_what_is_lost_and_that_it_ends() {
-    let fleet = Told::new(&["i-1"]);
+    let fleet = FakeFleet::new(&["i-1"]);
     let web = Web::start(LOOPBACK.parse().unwrap(), fleet.clone()).unwrap();
     let (at, path) = place(&web);
     assert_eq!(path, "/");
@@ -123,7 +123,7 @@ async fn who_looks_is_told_what_happens_what_is_lost_and_that_it_ends() {
 
 #[tokio::test]
 async fn where_others_can_reach_it_only_the_token_leads_there() {
-    let web = Web::start("0.0.0.0:0".parse().unwrap(), Told::new(&["i-secret"])).unwrap();
+    let web = Web::start("0.0.0.0:0".parse().unwrap(), FakeFleet::new(&["i-secret"])).unwrap();
     let (at, path) = place(&web);
     let wrong = format!("/{}/", "0".repeat(32));
     for refused in ["/", "/events", &wrong, &format!("{wrong}events")] {
@@ -141,7 +141,7 @@ async fn where_others_can_reach_it_only_the_token_leads_there() {
 
 #[tokio::test]
 async fn a_page_of_somebody_else_whose_name_leads_here_reads_nothing() {
-    let web = Web::start(LOOPBACK.parse().unwrap(), Told::new(&["i-1"])).unwrap();
+    let web = Web::start(LOOPBACK.parse().unwrap(), FakeFleet::new(&["i-1"])).unwrap();
     let mut stream = TcpStream::connect(place(&web).0).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").await.unwrap();
     let answer = Asked(stream, Vec::new()).whole().await;

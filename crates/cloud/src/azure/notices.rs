@@ -73,7 +73,7 @@ impl Notices for AzureNotices {
 }
 
 async fn events(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<Notice>) {
-    let (mut told, mut name, mut failures, mut first) = (Told::default(), None, 0_u32, true);
+    let (mut told, mut name, mut failures, mut first) = (SeenEvents::default(), None, 0_u32, true);
     while !notices.is_closed() {
         // By its name it knows which events are its own.
         if name.is_none() {
@@ -113,7 +113,7 @@ async fn events(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<
 
 /// What was told already: of each kind the event that comes first.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct SeenEvents {
     nearest: BTreeMap<Ending, Nearest>,
 }
 
@@ -124,7 +124,7 @@ struct Nearest {
     begun: bool,
 }
 
-impl Told {
+impl SeenEvents {
     /// What is new of these events for the machine of this name. `ahead` is by how much its clock is ahead of Azure's.
     pub(super) fn news(
         &mut self,

@@ -207,7 +207,7 @@ impl Description {
 #[cfg(feature = "host")]
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Who {
+pub(super) struct WhoamiAnswer {
     pub(super) instance: String,
     #[serde(default)]
     pub(super) group: Option<String>,
@@ -220,7 +220,7 @@ pub(super) struct Who {
     #[serde(default)]
     pub(super) tags: std::collections::BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) capabilities: Told,
+    pub(super) capabilities: CapabilitiesAnswer,
 }
 
 /// What the program says that its cloud can do. Whatever is left out is what cannot end a job: no protection that was not seen, and no bill
@@ -228,14 +228,14 @@ pub(super) struct Who {
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Told {
+pub(super) struct CapabilitiesAnswer {
     protection: Protection,
     leaving_lowers_capacity: bool,
     power_off_ends_billing: bool,
 }
 
 #[cfg(feature = "host")]
-impl Default for Told {
+impl Default for CapabilitiesAnswer {
     fn default() -> Self {
         Self { protection: Protection::OnDemand, leaving_lowers_capacity: true, power_off_ends_billing: false }
     }
@@ -251,16 +251,16 @@ enum Protection {
 }
 
 #[cfg(feature = "host")]
-impl From<Told> for Capabilities {
-    fn from(told: Told) -> Self {
+impl From<CapabilitiesAnswer> for Capabilities {
+    fn from(answer: CapabilitiesAnswer) -> Self {
         Self {
-            protection: match told.protection {
+            protection: match answer.protection {
                 // It is believed when `describe` shows it: then nothing needs to be asked for.
                 Protection::AtLaunch | Protection::OnDemand => ProtectionSupport::OnDemand,
                 Protection::Never => ProtectionSupport::Never,
             },
-            leaving_lowers_capacity: told.leaving_lowers_capacity,
-            power_off_ends_billing: told.power_off_ends_billing,
+            leaving_lowers_capacity: answer.leaving_lowers_capacity,
+            power_off_ends_billing: answer.power_off_ends_billing,
             ..super::CAPABILITIES
         }
     }

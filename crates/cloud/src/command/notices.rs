@@ -7,7 +7,7 @@ use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Machine, Notice,
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    answer::{self, News, Who},
+    answer::{self, News, WhoamiAnswer},
     program::{CloudProgram, Verb},
 };
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told};
@@ -28,8 +28,8 @@ impl CommandNotices {
         Self { program }
     }
 
-    async fn ask(&self) -> Result<Who, CloudError> {
-        let who: Who = self.program.read(Verb::Whoami, &[], answer::parse).await?;
+    async fn ask(&self) -> Result<WhoamiAnswer, CloudError> {
+        let who: WhoamiAnswer = self.program.read(Verb::Whoami, &[], answer::parse).await?;
         if who.instance.trim().is_empty() || who.group.as_ref().is_some_and(|group| group.trim().is_empty()) {
             let why =
                 format!("`{} whoami` printed an empty `instance` or `group`; see docs/clouds.md", self.program.name());
@@ -39,7 +39,7 @@ impl CommandNotices {
     }
 
     /// Asks until it is told, for so long.
-    async fn who(&self, deadline: Duration) -> Result<Who, CloudError> {
+    async fn who(&self, deadline: Duration) -> Result<WhoamiAnswer, CloudError> {
         let name = format!("`{} whoami` (agent.cloud)", self.program.name());
         until_told((&name, "who this instance is"), deadline, || self.ask()).await
     }
@@ -52,7 +52,8 @@ impl Notices for CommandNotices {
 
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async move {
-            let Who { instance, group, location, machine_type, spot, capabilities, .. } = self.who(deadline).await?;
+            let WhoamiAnswer { instance, group, location, machine_type, spot, capabilities, .. } =
+                self.who(deadline).await?;
             let machine = Machine { machine_type, spot };
             Ok(Identity { instance, location, group, machine, capabilities: Some(capabilities.into()) })
         })
@@ -73,13 +74,13 @@ impl Notices for CommandNotices {
 }
 
 async fn watch(program: CloudProgram, every: Duration, notices: mpsc::Sender<Notice>) {
-    let (mut told, mut who, mut failures) = (Heard::default(), None, 0_u32);
+    let (mut told, mut who, mut failures) = (SeenNews::default(), None, 0_u32);
     while !notices.is_closed() {
         if who.is_none() {
-            who = program.read(Verb::Whoami, &[], answer::parse::<Who>).await.ok();
+            who = program.read(Verb::Whoami, &[], answer::parse::<WhoamiAnswer>).await.ok();
         }
         let asked = match &who {
-            Some(Who { instance, group, .. }) => {
+            Some(WhoamiAnswer { instance, group, .. }) => {
                 let group = group.as_deref().unwrap_or_default();
                 program.read(Verb::Notice, &[group, instance], answer::parse::<News>).await
             }
@@ -110,19 +111,19 @@ async fn watch(program: CloudProgram, every: Duration, notices: mpsc::Sender<Not
 
 /// What was told already.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct SeenNews {
     last: News,
-    interruption: Option<Told>,
+    interruption: Option<SeenInterruption>,
 }
 
 /// The end that was told and holds.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct SeenInterruption {
     by: Ending,
     at: Timestamp,
 }
 
-impl Heard {
+impl SeenNews {
     /// What is new of this.
     pub(super) fn news(&mut self, now_holds: News, now: Timestamp) -> Vec<Notice> {
         let last = std::mem::replace(&mut self.last, now_holds);
@@ -133,7 +134,7 @@ impl Heard {
         }
         let by = if holds.terminate { Ending::Termination } else { Ending::Interruption };
         // A moment that has passed is now, and puts nothing off.
-        let later = |told: Told| holds.interruption.is_none_or(|at| at > told.at && at > now);
+        let later = |told: SeenInterruption| holds.interruption.is_none_or(|at| at > told.at && at > now);
         if let Some(told) = self.interruption.take_if(|told| later(*told)) {
             news.push(Notice::Lifted(told.by));
         }
@@ -146,7 +147,7 @@ impl Heard {
                 if let Some(told) = self.interruption.filter(|told| told.by != by) {
                     news.push(Notice::Lifted(told.by));
                 }
-                self.interruption = Some(Told { by, at });
+                self.interruption = Some(SeenInterruption { by, at });
                 news.push(Notice::Ending { by, at: Some(at) });
             }
         }

@@ -11,10 +11,10 @@ use lightsout_core::{
 use tempfile::TempDir;
 
 use super::{
-    answer::{self, Description, News, Who},
+    answer::{self, Description, News, WhoamiAnswer},
     groups::CommandGroups,
     host::CommandHost,
-    notices::{CommandNotices, Heard},
+    notices::{CommandNotices, SeenNews},
     program::Verb,
     *,
 };
@@ -150,7 +150,7 @@ async fn an_instance_protects_itself_leaves_and_ends_with_its_reason() {
 
 #[tokio::test]
 async fn what_is_not_said_of_a_cloud_is_what_cannot_end_a_job() {
-    let told = |json: &str| Capabilities::from(answer::parse::<Who>(json.as_bytes()).unwrap().capabilities);
+    let told = |json: &str| Capabilities::from(answer::parse::<WhoamiAnswer>(json.as_bytes()).unwrap().capabilities);
     assert_eq!(told(r#"{"instance":"a"}"#), CAPABILITIES);
     assert_eq!(CAPABILITIES.protection, ProtectionSupport::OnDemand, "no job before protection was seen");
     let more = r#"{"instance":"a","capabilities":{"protection":"never","leaving_lowers_capacity":false,"power_off_ends_billing":true}}"#;
@@ -242,7 +242,7 @@ fn each_notice_is_told_once_and_a_nearer_end_again() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let now = at("2026-11-27T06:00:00Z");
     let news = |json: &str| answer::parse::<News>(json.as_bytes()).unwrap();
-    let mut heard = Heard::default();
+    let mut heard = SeenNews::default();
     assert_eq!(heard.news(news("{}"), now), []);
     let end = news(r#"{"terminate":true,"interruption":"2026-11-27T06:10:00Z","order":"drain"}"#);
     let interruption = Notice::Ending { by: Ending::Termination, at: Some(at("2026-11-27T06:10:00Z")) };
@@ -263,7 +263,7 @@ fn each_notice_is_told_once_and_a_nearer_end_again() {
 #[test]
 fn a_recommendation_and_maintenance_that_are_withdrawn_are_lifted_once() {
     let now = "2026-11-27T06:00:00Z".parse::<Timestamp>().unwrap();
-    let mut heard = Heard::default();
+    let mut heard = SeenNews::default();
     let both = News { rebalance: true, maintenance: true, ..News::default() };
     heard.news(both.clone(), now);
     assert_eq!(heard.news(both, now), []);
@@ -277,7 +277,7 @@ fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
     let now = at("2026-11-27T06:00:00Z");
     let told = |text: &str, terminate| News { interruption: Some(at(text)), terminate, ..News::default() };
     for (terminate, by) in [(false, Ending::Interruption), (true, Ending::Termination)] {
-        let mut heard = Heard::default();
+        let mut heard = SeenNews::default();
         let ending = |text: &str| Notice::Ending { by, at: Some(at(text)) };
         heard.news(told("2026-11-27T06:10:00Z", terminate), now);
         let put_off = heard.news(told("2026-11-27T07:00:00Z", terminate), now);
@@ -286,7 +286,7 @@ fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
         assert_eq!(heard.news(News::default(), now), [Notice::Lifted(by)]);
         assert_eq!(heard.news(News::default(), now), []);
     }
-    let mut heard = Heard::default();
+    let mut heard = SeenNews::default();
     heard.news(told("2026-11-27T05:00:00Z", false), now);
     for later in ["2026-11-27T06:00:30Z", "2026-11-27T06:05:00Z"] {
         assert_eq!(heard.news(told("2026-11-27T05:00:00Z", false), at(later)), [], "it has begun, and is not put off");

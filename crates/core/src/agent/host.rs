@@ -55,7 +55,7 @@ pub enum HostEffect {
         stop_signal: Signal,
     },
     /// Note on the disk what the present runner was told.
-    NoteTold(Told),
+    NoteTold(ToldToDrain),
     /// Signal the runner's main process, if there is one.
     SignalRunner(Signal),
     /// Make the runner ask for no more jobs, and go on with what it has asked for.
@@ -166,12 +166,12 @@ impl CloudCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunnerSeen {
     /// Whether it was told to take no more jobs.
-    pub told: Told,
+    pub told: ToldToDrain,
 }
 
 /// Whether a runner was told to take no more jobs. Some runners take a second word for "stop now", so it must be known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Told {
+pub enum ToldToDrain {
     /// It was not.
     #[default]
     No,

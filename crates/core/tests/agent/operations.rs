@@ -15,7 +15,7 @@ use lightsout_core::{
         event::{Event, Order, OrderId, Outcome},
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
-            RunnerSeen, Told,
+            RunnerSeen, ToldToDrain,
         },
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
@@ -45,7 +45,7 @@ const NO_RUNNER: HostResult = HostResult::Runner(Ok(None));
 const QUIET: HostResult = HostResult::Snapshot { activity: Activity::Quiet, token_refused: false };
 const REGISTERED: JournalEntry = JournalEntry { registered: true, ..JournalEntry::FRESH };
 
-fn runner(told: Told) -> HostResult {
+fn runner(told: ToldToDrain) -> HostResult {
     HostResult::Runner(Ok(Some(RunnerSeen { told })))
 }
 
@@ -168,7 +168,7 @@ fn a_runner_is_registered_noted_and_started_in_this_order() {
 
 #[test]
 fn a_runner_that_runs_is_adopted_unless_it_was_told_to_go() {
-    for (told, registered) in [(Told::No, true), (Told::Maybe, false), (Told::Yes, false)] {
+    for (told, registered) in [(ToldToDrain::No, true), (ToldToDrain::Maybe, false), (ToldToDrain::Yes, false)] {
         let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
         host.answer(HostEffect::FindRunner, runner(told));
         let outcome = host.outcome_of(Request::Register).unwrap();
@@ -197,11 +197,14 @@ fn without_a_hook_protection_is_not_given_up_and_no_runner_starts() {
 
 #[test]
 fn a_platform_that_lets_a_runner_go_is_noted_and_a_refusal_takes_the_note_back() {
-    for (drained, told) in [(Drained::Empty, Told::Yes), (Drained::StillBusy, Told::Yes), (Drained::Refused, Told::No)]
-    {
+    for (drained, told) in [
+        (Drained::Empty, ToldToDrain::Yes),
+        (Drained::StillBusy, ToldToDrain::Yes),
+        (Drained::Refused, ToldToDrain::No),
+    ] {
         let mut host = Host::draining(BY_REMOVAL, LeaveReason::ScaleIn);
-        host.answer(HostEffect::FindRunner, runner(Told::No));
-        host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+        host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+        host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), DONE);
         host.answer(DRAIN, platform(PlatformAnswer::Drained(drained)));
         host.answer(HostEffect::NoteTold(told), DONE);
         assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Drained(drained)));
@@ -227,19 +230,19 @@ fn without_a_runner_silence_is_alone_and_never_registered_is_empty() {
 #[test]
 fn a_platform_that_lost_sight_of_its_runner_has_it_signalled() {
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.answer(DRAIN, platform(PlatformAnswer::BySignal(Signal::Term)));
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), DONE);
     host.answer(HostEffect::SignalRunner(Signal::Term), DONE);
-    host.answer(HostEffect::NoteTold(Told::Yes), DONE);
+    host.answer(HostEffect::NoteTold(ToldToDrain::Yes), DONE);
     assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Signalled));
 }
 
 #[test]
 fn the_runner_ends_before_its_registration_goes() {
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.answer(DRAIN, platform(PlatformAnswer::Drained(Drained::Empty)));
     host.answer(HostEffect::Snapshot, QUIET);
     assert!(!host.open().iter().any(|effect| matches!(effect, HostEffect::Platform { .. })));
@@ -260,17 +263,17 @@ fn what_touches_the_runner_goes_one_after_the_other() {
     host.answer(HostEffect::WriteJournal(leaving), DONE);
     assert!(host.open().contains(&HostEffect::FindRunner), "the start is under way");
     assert_eq!(host.open().iter().filter(|effect| **effect == HostEffect::FindRunner).count(), 1);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     assert_eq!(host.outcome_of(Request::Register), Some(&Outcome::Registered));
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    assert!(host.open().contains(&HostEffect::NoteTold(Told::Maybe)), "and then the drain: {:?}", host.open());
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    assert!(host.open().contains(&HostEffect::NoteTold(ToldToDrain::Maybe)), "and then the drain: {:?}", host.open());
 }
 
 #[test]
 fn a_refused_token_is_fetched_anew_once_a_minute_at_most() {
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
     let forgets = |host: &Host| host.open().iter().filter(|effect| **effect == HostEffect::ForgetToken).count();
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.answer(DRAIN, refused(ErrorKind::Unauthorized));
     assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Denied(_))));
     assert_eq!(forgets(&host), 1);
@@ -290,7 +293,7 @@ fn a_platform_that_has_no_runner_of_an_instance_without_one_has_answered() {
     assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Absent));
     // But a runner that lives may be about to appear there.
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.answer(DRAIN, refused(ErrorKind::NoRunner));
     assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(_))));
 }
@@ -299,7 +302,7 @@ fn a_platform_that_has_no_runner_of_an_instance_without_one_has_answered() {
 fn a_runner_that_is_found_late_is_waited_for() {
     let entry = JournalEntry { saved: Saved::Leaving { why: LeaveReason::ScaleIn }, ..REGISTERED };
     let mut host = Host::begin(BY_SIGNAL, AgentPolicy::default(), entry, false);
-    host.answer(HostEffect::FindRunner, runner(Told::Yes));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::Yes));
     assert!(!host.open().contains(&HostEffect::Snapshot), "it lives, so told is no proof: {:?}", host.open());
     host.event(Event::RunnerExited);
     assert!(host.open().contains(&HostEffect::Snapshot));
@@ -348,7 +351,7 @@ fn a_result_of_another_kind_concludes_nothing() {
 fn a_hook_that_is_gone_keeps_the_protection() {
     let policy = AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() };
     let mut host = Host::registering(BY_SIGNAL, policy);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.event(Event::Activity(Activity::Quiet));
     while host.open().contains(&HostEffect::Cloud(CloudCall::FindHook)) {
         host.answer(HostEffect::Cloud(CloudCall::FindHook), HostResult::Cloud(Ok(CloudAnswer::Hook(None))));

@@ -11,7 +11,7 @@ use lightsout_core::{
     agent::{
         action::Rung,
         event::{Event, Order},
-        host::{JournalEntry, Prepared, Told},
+        host::{JournalEntry, Prepared, ToldToDrain},
         phase::{BrokenBy, LeaveReason, Saved},
         policy::AgentPolicy,
     },
@@ -232,7 +232,7 @@ fn jobs_that_were_not_failed_are_not_told_as_such_and_those_of_the_next_deadline
 #[test]
 fn an_agent_that_is_started_again_while_it_leaves_writes_a_certificate_that_says_what_is_missing() {
     for why in [LeaveReason::Idle, LeaveReason::ScaleIn, LeaveReason::Broken] {
-        for (proven, runner) in [(true, None), (false, Some(Told::Yes))] {
+        for (proven, runner) in [(true, None), (false, Some(ToldToDrain::Yes))] {
             let entry =
                 JournalEntry { saved: Saved::Leaving { why }, served: 4, registered: true, in_service: None, proven };
             let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, runner);

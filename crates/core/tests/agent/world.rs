@@ -22,7 +22,7 @@ use lightsout_core::{
         Agent, Output,
         action::Rung,
         event::{Event, Order, OrderId},
-        host::{CloudCall, EffectId, HostEffect, HostResult, JournalEntry, Told},
+        host::{CloudCall, EffectId, HostEffect, HostResult, JournalEntry, ToldToDrain},
         phase::{LeaveReason, Phase},
         policy::{AgentPolicy, Protection},
         salt::Salt,
@@ -307,7 +307,7 @@ impl World {
         self.cleaning |= self.makes_room();
         self.open.clear();
         if let Some(runner) = &mut self.runner {
-            runner.remembered = Told::No;
+            runner.remembered = ToldToDrain::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
         (self.opened, self.checked, self.program, self.roomy) = (false, false, false, false);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    agent::{Agent, host::Told},
+    agent::{Agent, host::ToldToDrain},
     invariants::Ledger,
     time::Tick,
 };
@@ -47,7 +47,7 @@ pub(super) struct Instance {
     pub(super) ledger: Ledger,
     /// Ours: its agent, the runner, and what the runner was told.
     pub(super) agent: Option<Box<Agent>>,
-    pub(super) runner: Option<Told>,
+    pub(super) runner: Option<ToldToDrain>,
     /// Whether the runner's exit has not been told yet.
     pub(super) exited: bool,
     /// When the agent is woken next, and whether a look at the probes is on its way.

@@ -10,7 +10,7 @@ use lightsout_core::{
         event::Event,
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
-            Prepared, RunnerSeen, Told,
+            Prepared, RunnerSeen, ToldToDrain,
         },
         salt::Salt,
     },
@@ -204,7 +204,7 @@ impl World<'_> {
                 let membership = self.membership(id);
                 let instance = &mut self.instances[id as usize];
                 instance.ledger.runner_started(runner.is_some(), membership, true);
-                (instance.runner, instance.ready) = (Some(Told::No), true);
+                (instance.runner, instance.ready) = (Some(ToldToDrain::No), true);
                 self.accept(id, true);
                 DONE
             }

@@ -38,7 +38,7 @@ fn each_event_means_what_it_does_to_this_machine() {
         ("SomethingNew", vec![]),
     ] {
         let news = |resource: &str| {
-            Told::default().news(&document(&[event("1", kind, resource, SOON)]), "runners_3", at(NOW), None)
+            SeenEvents::default().news(&document(&[event("1", kind, resource, SOON)]), "runners_3", at(NOW), None)
         };
         assert_eq!(news("runners_3"), expected, "{kind}");
         assert_eq!(news("runners_4"), [], "{kind} of another machine is told to all");
@@ -68,7 +68,7 @@ fn each_scenario_is_told_once_when_it_is_scheduled_and_once_when_it_has_begun() 
             ("Redeploy", "Platform", -1, maintenance("2026-11-26T15:15:00Z"), maintenance("2026-11-26T15:00:05Z")),
             ("Redeploy", "User", -1, maintenance("2026-11-26T15:15:00Z"), maintenance("2026-11-26T15:00:05Z")),
         ] {
-            let mut told = Told::default();
+            let mut told = SeenEvents::default();
             let mut news = |events: &Events| told.news(events, "a", at(NOW), None);
             let document = |status: &str, not_before: &str| printed(kind, source, status, not_before, seconds);
             assert_eq!(news(&document("Scheduled", not_before)), scheduled, "{kind} {not_before}");
@@ -87,7 +87,7 @@ fn a_time_that_cannot_be_read_does_not_say_that_the_event_has_begun() {
         ("Terminate", Ending::Termination, "2026-11-26T15:05:00Z"),
         ("Reboot", Ending::Maintenance, "2026-11-26T15:10:00Z"),
     ] {
-        let mut told = Told::default();
+        let mut told = SeenEvents::default();
         let mut news =
             |status: &str, now: &str| told.news(&printed(kind, "Platform", status, "soon", -1), "a", at(now), None);
         assert_eq!(news("Scheduled", NOW), [Notice::Ending { by, at: Some(at(least)) }], "{kind}");
@@ -99,7 +99,7 @@ fn a_time_that_cannot_be_read_does_not_say_that_the_event_has_begun() {
 
 #[test]
 fn what_was_told_is_told_again_only_when_it_comes_nearer() {
-    let mut told = Told::default();
+    let mut told = SeenEvents::default();
     let mut news =
         |not_before: &str| told.news(&document(&[event("1", "Preempt", "a", not_before)]), "a", at(NOW), None).len();
     assert_eq!(news(SOON), 1);
@@ -115,7 +115,7 @@ fn maintenance_that_is_called_off_before_it_began_is_lifted() {
     let maintenance = |time: &str| Notice::Ending { by: Ending::Maintenance, at: Some(at(time)) };
     let lifted = || Notice::Lifted(Ending::Maintenance);
     let reboot = |id: &str, not_before: &str| event(id, "Reboot", "a", not_before);
-    let mut told = Told::default();
+    let mut told = SeenEvents::default();
     let mut news = |events: &[Value]| told.news(&document(events), "a", at(NOW), None);
     assert_eq!(news(&[reboot("1", SOON)]), [maintenance("2026-11-26T15:05:00Z")]);
     assert_eq!(news(&[event("2", "Reboot", "b", later)]), [lifted()], "another machine's is not ours");
@@ -129,7 +129,7 @@ fn maintenance_that_is_called_off_before_it_began_is_lifted() {
 #[test]
 fn what_deletes_the_machine_is_never_taken_back() {
     for kind in ["Preempt", "Terminate"] {
-        let mut told = Told::default();
+        let mut told = SeenEvents::default();
         assert_eq!(told.news(&document(&[event("1", kind, "a", SOON)]), "a", at(NOW), None).len(), 1, "{kind}");
         assert_eq!(told.news(&document(&[]), "a", at(NOW), None), [], "{kind}");
     }
@@ -139,7 +139,7 @@ fn what_deletes_the_machine_is_never_taken_back() {
 fn a_clock_that_is_wrong_does_not_move_the_deadline() {
     let news = |ahead: i64| {
         let ahead = Some(SignedDuration::from_secs(ahead));
-        Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(NOW), ahead)
+        SeenEvents::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(NOW), ahead)
     };
     assert_eq!(news(600), [interruption("2026-11-26T15:15:00Z")]);
     assert_eq!(news(2), [interruption("2026-11-26T15:05:00Z")]);
@@ -149,7 +149,7 @@ fn a_clock_that_is_wrong_does_not_move_the_deadline() {
 fn a_moment_that_has_passed_by_azures_clock_is_now() {
     let news = |now: &str, ahead: Option<i64>| {
         let ahead = ahead.map(SignedDuration::from_secs);
-        Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(now), ahead)
+        SeenEvents::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(now), ahead)
     };
     let interruption = |time: &str| [interruption(time)];
     assert_eq!(news("2026-11-26T15:06:00Z", Some(0)), interruption("2026-11-26T15:06:05Z"));

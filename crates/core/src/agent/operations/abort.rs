@@ -11,7 +11,7 @@ use super::{Context, Next, unexpected};
 use crate::{
     agent::{
         event::Outcome,
-        host::{HostEffect, HostResult, RunnerSeen, Told},
+        host::{HostEffect, HostResult, RunnerSeen, ToldToDrain},
     },
     platform::DrainBy,
 };
@@ -48,12 +48,12 @@ pub(super) fn next(step: Step, result: HostResult, called_off: bool, cx: &Contex
         (_, HostResult::Done(_) | HostResult::Exited(_)) if called_off => Next::Done(Outcome::Done),
         (Step::Find { within }, HostResult::Runner(found)) => {
             // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
-            let told = matches!(found, Ok(Some(RunnerSeen { told: Told::Yes })));
+            let told = matches!(found, Ok(Some(RunnerSeen { told: ToldToDrain::Yes })));
             let twice = matches!(found, Ok(Some(_))) && !told && cx.facts.rules.drain == DrainBy::Signal(abort);
             Next::Do(HostEffect::NoteJobs, Step::NoteJobs { within, twice })
         }
         (Step::NoteJobs { within, twice: true }, HostResult::Done(_)) => {
-            Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteTold { within })
+            Next::Do(HostEffect::NoteTold(ToldToDrain::Maybe), Step::NoteTold { within })
         }
         (Step::Drain { within }, HostResult::Done(_)) => Next::Do(HostEffect::Pause(BETWEEN), Step::Pause { within }),
         (Step::NoteJobs { within, twice: false } | Step::Pause { within }, HostResult::Done(_)) => {

@@ -6,7 +6,7 @@ use super::{Context, Next, Step as Operation, tell, unexpected};
 use crate::{
     agent::{
         event::Outcome,
-        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
+        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, ToldToDrain},
     },
     exchange::ErrorKind,
     platform::{DrainBy, Drained, Signal, UndrainBy},
@@ -77,7 +77,9 @@ fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Ste
         // Nothing was ever registered, so the platform knows nothing of this instance.
         (DrainBy::Call, Ok(None)) if !cx.facts.registered => Next::Done(Outcome::Drained(Drained::Empty)),
         (DrainBy::Call, Ok(None)) => ask(false),
-        (DrainBy::Call, Ok(Some(_))) if lets_go(cx) => Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteBefore),
+        (DrainBy::Call, Ok(Some(_))) if lets_go(cx) => {
+            Next::Do(HostEffect::NoteTold(ToldToDrain::Maybe), Step::NoteBefore)
+        }
         (DrainBy::Call, Ok(Some(_)) | Err(_)) => ask(true),
         (DrainBy::Signal(signal), found) => by_signal(signal, found, cx),
     }
@@ -104,9 +106,9 @@ fn lets_go(cx: &Context<'_>) -> bool {
 }
 
 /// What the platform's answer means for a runner that it lets go.
-pub(super) fn told_by(drained: Drained) -> Told {
+pub(super) fn told_by(drained: Drained) -> ToldToDrain {
     match drained {
-        Drained::Empty | Drained::StillBusy => Told::Yes,
-        Drained::Refused => Told::No,
+        Drained::Empty | Drained::StillBusy => ToldToDrain::Yes,
+        Drained::Refused => ToldToDrain::No,
     }
 }

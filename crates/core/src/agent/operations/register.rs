@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Context, Next, cloud::NO_HOOK, unexpected};
 use crate::agent::{
     event::Outcome,
-    host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall, RunnerSeen, Told},
+    host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall, RunnerSeen, ToldToDrain},
     policy::Protection,
 };
 
@@ -26,10 +26,12 @@ pub(super) enum Step {
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
         // One that was told to go is not adopted: it takes no more jobs, and must be gone before the next one starts.
-        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::Maybe | Told::Yes })))) => {
+        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: ToldToDrain::Maybe | ToldToDrain::Yes })))) => {
             Next::Done(Outcome::Failed("the old runner is still finishing its jobs".into()))
         }
-        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No })))) => Next::Done(Outcome::Registered),
+        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: ToldToDrain::No })))) => {
+            Next::Done(Outcome::Registered)
+        }
         (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
         (Step::LookForRoom, HostResult::Shortage(Some(what))) => Next::Done(Outcome::Short(what)),
         // Giving up protection while idle is safe only when a hook lets the instance finish what slips in.

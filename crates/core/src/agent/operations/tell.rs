@@ -14,7 +14,7 @@ use crate::{
     activity::Activity,
     agent::{
         event::Outcome,
-        host::{HostEffect, HostResult, Told},
+        host::{HostEffect, HostResult, ToldToDrain},
     },
     platform::{Requests, Signal},
     time::Tick,
@@ -35,7 +35,7 @@ const UNSEEN: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     NoteBefore(Signal),
-    CountBefore { signal: Signal, told: Told },
+    CountBefore { signal: Signal, told: ToldToDrain },
     Quiesce(Waiting),
     Pause(Waiting),
     Count(Waiting),
@@ -49,7 +49,7 @@ pub(super) enum Step {
 pub(super) struct Waiting {
     signal: Signal,
     /// What it was told before.
-    told: Told,
+    told: ToldToDrain,
     since: Tick,
     reload: Reload,
     /// Whether the last count that could be read showed a request on its way.
@@ -81,20 +81,20 @@ pub(super) enum Next {
 }
 
 /// How to begin; `None` when it was told already. `quiesce`: whether the runner must have nothing on its way when it is told.
-pub(super) fn first(signal: Signal, told: Told, quiesce: bool) -> Option<(HostEffect, Step)> {
+pub(super) fn first(signal: Signal, told: ToldToDrain, quiesce: bool) -> Option<(HostEffect, Step)> {
     match told {
-        Told::No => Some((HostEffect::NoteTold(Told::Maybe), Step::NoteBefore(signal))),
+        ToldToDrain::No => Some((HostEffect::NoteTold(ToldToDrain::Maybe), Step::NoteBefore(signal))),
         // To be quiesced again is harmless, and without it new jobs would go on coming.
-        Told::Maybe if quiesce => Some((HostEffect::CountRequests, Step::CountBefore { signal, told })),
-        Told::Maybe => Some((HostEffect::Snapshot, Step::Look(signal))),
-        Told::Yes => None,
+        ToldToDrain::Maybe if quiesce => Some((HostEffect::CountRequests, Step::CountBefore { signal, told })),
+        ToldToDrain::Maybe => Some((HostEffect::Snapshot, Step::Look(signal))),
+        ToldToDrain::Yes => None,
     }
 }
 
 pub(super) fn next(step: Step, result: HostResult, quiesce: bool, now: Tick) -> Next {
     match (step, result) {
         (Step::NoteBefore(signal), HostResult::Done(Ok(()))) if quiesce => {
-            Next::Do(HostEffect::CountRequests, Step::CountBefore { signal, told: Told::No })
+            Next::Do(HostEffect::CountRequests, Step::CountBefore { signal, told: ToldToDrain::No })
         }
         (Step::NoteBefore(signal), HostResult::Done(Ok(())))
         | (Step::Look(signal), HostResult::Snapshot { activity: Activity::Quiet, .. }) => tell(signal),
@@ -111,7 +111,7 @@ pub(super) fn next(step: Step, result: HostResult, quiesce: bool, now: Tick) -> 
         (Step::Pause(_), HostResult::Exited(true)) => Next::Gone,
         (Step::Pause(waiting), HostResult::Exited(false)) => Next::Do(HostEffect::CountRequests, Step::Count(waiting)),
         (Step::Count(waiting), HostResult::Requests(counted)) => look(waiting, counted.ok(), now),
-        (Step::Signal, HostResult::Done(Ok(()))) => Next::Do(HostEffect::NoteTold(Told::Yes), Step::NoteAfter),
+        (Step::Signal, HostResult::Done(Ok(()))) => Next::Do(HostEffect::NoteTold(ToldToDrain::Yes), Step::NoteAfter),
         (Step::Signal, HostResult::Done(Err(why))) => {
             Next::Failed(Outcome::Failed(format!("the runner cannot be signalled: {why}")))
         }
@@ -130,8 +130,8 @@ fn tell(signal: Signal) -> Next {
 /// Nothing is on its way: one that may have heard the signal already must be quiet besides.
 fn clear(waiting: Waiting) -> Next {
     match waiting.told {
-        Told::No => tell(waiting.signal),
-        Told::Maybe | Told::Yes => Next::Do(HostEffect::Snapshot, Step::Look(waiting.signal)),
+        ToldToDrain::No => tell(waiting.signal),
+        ToldToDrain::Maybe | ToldToDrain::Yes => Next::Do(HostEffect::Snapshot, Step::Look(waiting.signal)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     activity::Activity,
     agent::{
         event::Outcome,
-        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
+        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, ToldToDrain},
     },
     platform::{DrainBy, UndrainBy},
 };
@@ -23,7 +23,7 @@ pub(super) enum Step {
     Tell(tell::Step),
     /// Has the platform let it go? Asking again tells.
     AskAgain,
-    NoteAgain(Told),
+    NoteAgain(ToldToDrain),
     Look,
     End(ending::Step),
 }
@@ -79,19 +79,21 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
     }
 }
 
-fn relaunch(told: Told, drained_by: DrainBy, cx: &Context<'_>) -> Next<Step> {
+fn relaunch(told: ToldToDrain, drained_by: DrainBy, cx: &Context<'_>) -> Next<Step> {
     match (told, drained_by) {
         // It serves as before.
-        (Told::No, _) => Next::Done(Outcome::Done),
+        (ToldToDrain::No, _) => Next::Done(Outcome::Done),
         // It ends its jobs and exits, once it has heard of it for certain.
-        (Told::Maybe | Told::Yes, DrainBy::Signal(signal)) => match tell::first(signal, told, cx.facts.rules.quiesce) {
-            Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
-            None => Next::Done(Outcome::Relaunch),
-        },
-        (Told::Maybe, DrainBy::Call) => {
+        (ToldToDrain::Maybe | ToldToDrain::Yes, DrainBy::Signal(signal)) => {
+            match tell::first(signal, told, cx.facts.rules.quiesce) {
+                Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
+                None => Next::Done(Outcome::Relaunch),
+            }
+        }
+        (ToldToDrain::Maybe, DrainBy::Call) => {
             Next::Do(HostEffect::Platform { call: PlatformCall::Drain, within: drain::WITHIN }, Step::AskAgain)
         }
         // The platform has let it go without its knowledge, so it does not exit by itself: idle, it is ended.
-        (Told::Yes, DrainBy::Call) => Next::Do(HostEffect::Snapshot, Step::Look),
+        (ToldToDrain::Yes, DrainBy::Call) => Next::Do(HostEffect::Snapshot, Step::Look),
     }
 }

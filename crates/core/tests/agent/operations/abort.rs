@@ -3,7 +3,7 @@
 use super::*;
 
 /// The effects of an abort, each done, until it is over.
-fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
+fn abort(rules: DrainRules, told: ToldToDrain) -> Vec<HostEffect> {
     let mut host = Host::draining(rules, LeaveReason::Spot);
     host.open.clear();
     let at = host.now + secs(1);
@@ -59,11 +59,11 @@ fn an_abort_signals_twice_only_where_the_first_means_finish_and_kills_in_the_end
         HostEffect::KillRunner,
     ];
     let once = [&[HostEffect::FindRunner, HostEffect::NoteJobs, term][..], &end].concat();
-    assert_eq!(abort(BY_SIGNAL, Told::No), once);
-    assert_eq!(abort(BY_SAME_SIGNAL, Told::Yes), once);
-    let told = [HostEffect::NoteTold(Told::Maybe), term, HostEffect::Pause(ms(200)), term];
+    assert_eq!(abort(BY_SIGNAL, ToldToDrain::No), once);
+    assert_eq!(abort(BY_SAME_SIGNAL, ToldToDrain::Yes), once);
+    let told = [HostEffect::NoteTold(ToldToDrain::Maybe), term, HostEffect::Pause(ms(200)), term];
     let twice = [&[HostEffect::FindRunner, HostEffect::NoteJobs][..], &told, &end].concat();
-    assert_eq!(abort(BY_SAME_SIGNAL, Told::No), twice);
+    assert_eq!(abort(BY_SAME_SIGNAL, ToldToDrain::No), twice);
 }
 
 /// What calls the deadline off: the machine slept it over, in either way, or the cloud takes it back.
@@ -108,7 +108,7 @@ fn an_abort_whose_deadline_is_called_off_forces_nothing_more() {
                 let at = host.open.iter().position(|(_, effect)| about(effect))?;
                 let (id, effect) = host.open.remove(at);
                 let result = if matches!(effect, HostEffect::FindRunner) {
-                    runner(Told::No)
+                    runner(ToldToDrain::No)
                 } else if matches!(effect, HostEffect::AwaitExit { .. }) {
                     HostResult::Exited(false)
                 } else {

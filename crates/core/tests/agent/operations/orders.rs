@@ -76,7 +76,7 @@ fn the_journal_counts_the_busy_periods() {
 #[test]
 fn the_proof_is_written_down() {
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
     host.answer(DRAIN, platform(PlatformAnswer::Drained(Drained::Empty)));
     let saved = Saved::Leaving { why: LeaveReason::ScaleIn };
     let proven = JournalEntry { saved, proven: true, ..REGISTERED };

@@ -7,14 +7,14 @@ const CANCELS_REQUESTS: DrainRules = DrainRules { quiesce: true, ..BY_SIGNAL };
 #[test]
 fn a_runner_is_told_once_and_noted_before_and_after() {
     let mut host = Host::draining(BY_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), DONE);
     host.answer(HostEffect::SignalRunner(Signal::Quit), DONE);
     assert_eq!(host.outcome_of(Request::Drain), None);
-    host.answer(HostEffect::NoteTold(Told::Yes), DONE);
+    host.answer(HostEffect::NoteTold(ToldToDrain::Yes), DONE);
     assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Signalled));
     let mut host = Host::draining(BY_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::Yes));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::Yes));
     assert_eq!((host.outcome_of(Request::Drain), host.open()), (Some(&Outcome::Signalled), vec![]));
 }
 
@@ -25,8 +25,8 @@ fn requests(in_flight: u32, reloads: u32) -> HostResult {
 /// A runner that was quiesced and is being watched, after this first count of its requests.
 fn quiesced(before: HostResult) -> Host {
     let mut host = Host::draining(CANCELS_REQUESTS, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), DONE);
     host.answer(HostEffect::CountRequests, before);
     host.answer(HostEffect::QuiesceRunner, DONE);
     host
@@ -57,7 +57,7 @@ fn a_runner_that_cancels_its_requests_is_told_when_none_is_on_its_way() {
     host.look(requests(0, 2));
     assert!(host.told());
     host.answer(HostEffect::SignalRunner(Signal::Quit), DONE);
-    host.answer(HostEffect::NoteTold(Told::Yes), DONE);
+    host.answer(HostEffect::NoteTold(ToldToDrain::Yes), DONE);
     assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Signalled));
 }
 
@@ -164,8 +164,8 @@ fn a_runner_with_a_request_on_its_way_for_ever_is_busy() {
 #[test]
 fn a_full_disk_does_not_keep_the_runner_at_work() {
     let mut host = Host::draining(CANCELS_REQUESTS, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), DONE);
     host.answer(HostEffect::CountRequests, requests(1, 1));
     host.answer(HostEffect::QuiesceRunner, HostResult::Done(Err("no space left on device".into())));
     host.look(requests(1, 1));
@@ -178,7 +178,7 @@ fn a_full_disk_does_not_keep_the_runner_at_work() {
 #[test]
 fn a_runner_that_may_have_been_told_is_quiesced_before_it_must_be_quiet() {
     let mut host = Host::draining(CANCELS_REQUESTS, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::Maybe));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::Maybe));
     // With several slots it may never be quiet while it takes jobs.
     host.answer(HostEffect::CountRequests, requests(0, 1));
     host.answer(HostEffect::QuiesceRunner, DONE);
@@ -213,13 +213,13 @@ fn a_spot_deadline_does_not_wait_for_what_is_still_being_told() {
 #[test]
 fn a_runner_that_may_have_been_told_is_told_again_only_when_quiet() {
     let mut host = Host::draining(BY_SAME_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::Maybe));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::Maybe));
     let working = HostResult::Snapshot { activity: busy("job"), token_refused: false };
     host.answer(HostEffect::Snapshot, working);
     assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Drained(Drained::StillBusy)));
     assert_eq!(host.open(), [], "a second signal would cancel its job");
     let mut host = Host::draining(BY_SAME_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::Maybe));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::Maybe));
     host.answer(HostEffect::Snapshot, QUIET);
     assert_eq!(host.open(), [HostEffect::SignalRunner(Signal::Term)]);
 }
@@ -227,8 +227,8 @@ fn a_runner_that_may_have_been_told_is_told_again_only_when_quiet() {
 #[test]
 fn a_note_that_the_disk_does_not_take_keeps_the_signal_back() {
     let mut host = Host::draining(BY_SAME_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, runner(Told::No));
-    host.answer(HostEffect::NoteTold(Told::Maybe), HostResult::Done(Err("the disk is gone".into())));
+    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
+    host.answer(HostEffect::NoteTold(ToldToDrain::Maybe), HostResult::Done(Err("the disk is gone".into())));
     assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(why)) if why.contains("the disk is gone")));
     assert_eq!(host.open(), []);
 }

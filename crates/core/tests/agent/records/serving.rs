@@ -4,7 +4,7 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         event::{Event, Order},
-        host::{JournalEntry, Told},
+        host::{JournalEntry, ToldToDrain},
         phase::{LeaveReason, Saved},
         policy::AgentPolicy,
     },
@@ -87,7 +87,7 @@ fn a_drain_whose_jobs_are_not_known_for_a_moment_is_not_told_to_have_none() {
     // An agent that is started again beside a job has seen nothing yet.
     let saved = Saved::Leaving { why: LeaveReason::Operator };
     let entry = JournalEntry { saved, served: 1, registered: true, in_service: None, proven: false };
-    let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, Some(Told::Yes));
+    let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, Some(ToldToDrain::Yes));
     story.go();
     story.pass(secs(1));
     assert_eq!(story.turns(), []);

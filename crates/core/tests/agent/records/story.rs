@@ -11,7 +11,7 @@ use lightsout_core::{
         event::{Event, Order, OrderId},
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
-            Prepared, RunnerSeen, Told,
+            Prepared, RunnerSeen, ToldToDrain,
         },
         phase::{LeaveReason, Phase},
         policy::AgentPolicy,
@@ -48,7 +48,7 @@ pub(super) struct Story {
     pub(super) agent: Agent,
     pub(super) chronicle: Chronicle,
     pub(super) now: Tick,
-    pub(super) runner: Option<Told>,
+    pub(super) runner: Option<ToldToDrain>,
     pub(super) activity: Activity,
     pub(super) membership: Membership,
     /// Whether the runner can be registered.
@@ -71,7 +71,12 @@ impl Story {
         Self::resume(policy, rules, JournalEntry::FRESH, None)
     }
 
-    pub(super) fn resume(policy: AgentPolicy, rules: DrainRules, entry: JournalEntry, runner: Option<Told>) -> Self {
+    pub(super) fn resume(
+        policy: AgentPolicy,
+        rules: DrainRules,
+        entry: JournalEntry,
+        runner: Option<ToldToDrain>,
+    ) -> Self {
         let now = Tick(1_000_000);
         let life = Life {
             instance: "i-1".into(),
@@ -151,7 +156,7 @@ impl Story {
             HostEffect::Prepare { .. } => HostResult::Prepared(self.prepared.clone()),
             HostEffect::FindRunner => HostResult::Runner(Ok(self.runner.map(|told| RunnerSeen { told }))),
             HostEffect::StartRunner { .. } => {
-                self.runner = Some(Told::No);
+                self.runner = Some(ToldToDrain::No);
                 DONE
             }
             HostEffect::SignalRunner(signal) => {
@@ -235,7 +240,7 @@ impl Story {
         self.activity = activity.clone();
         self.event(Event::Activity(activity));
         // One that was told has finished its last job.
-        if self.activity == Activity::Quiet && self.runner == Some(Told::Yes) {
+        if self.activity == Activity::Quiet && self.runner == Some(ToldToDrain::Yes) {
             self.runner = None;
             self.event(Event::RunnerExited);
         }

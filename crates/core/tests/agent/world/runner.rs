@@ -1,7 +1,7 @@
 //! The runner, and how its platform drains it.
 
 use lightsout_core::{
-    agent::host::Told,
+    agent::host::ToldToDrain,
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
 };
 
@@ -38,8 +38,8 @@ impl Kind {
 pub(crate) struct Runner {
     pub accepting: bool,
     /// What the host's memory and its disk say of what it was told.
-    pub(super) remembered: Told,
-    pub(super) noted: Told,
+    pub(super) remembered: ToldToDrain,
+    pub(super) noted: ToldToDrain,
     /// Signalled to finish.
     pub(super) finishing: bool,
     /// Signalled to cancel: it exits at any moment.
@@ -64,8 +64,8 @@ pub(crate) struct Runner {
 impl Runner {
     pub(super) const FRESH: Self = Self {
         accepting: true,
-        remembered: Told::No,
-        noted: Told::No,
+        remembered: ToldToDrain::No,
+        noted: ToldToDrain::No,
         finishing: false,
         dying: false,
         job: false,
