@@ -225,7 +225,7 @@ impl Effects {
         let host = &self.host;
         match call {
             CloudCall::Membership => return host.membership().await.map(CloudAnswer::Membership),
-            CloudCall::Room => return host.room().await.map(CloudAnswer::Room),
+            CloudCall::GroupSize => return host.group_size().await.map(CloudAnswer::GroupSize),
             CloudCall::FindHook => {
                 return host.find_hook().await.map(|hook| CloudAnswer::Hook(hook.map(|hook| hook.timeout)));
             }

@@ -211,7 +211,7 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
         | Outcome::Signalled
         | Outcome::Relaunch
         | Outcome::Snapshot(_)
-        | Outcome::Room(_)
+        | Outcome::GroupSize(_)
         | Outcome::Member(_)
         | Outcome::HookFound { .. }
         | Outcome::AtFloor

@@ -51,7 +51,7 @@ pub trait Groups: Send + Sync {
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()>;
 
     /// Leaves the floor for the group's agents: advice, which idle ones read as
-    /// [`Room::floor`](lightsout_core::cloud::Room::floor).
+    /// [`GroupSize::floor`](lightsout_core::cloud::GroupSize::floor).
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()>;
 
     /// What is known of a group's raises that a later run should know, in words of its own. `None`: nothing.

@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{
+    Capabilities, CloudError, CloudErrorKind, Floor, GroupSize, Leave, LifecycleHook, Membership,
+};
 
 use crate::CloudFuture;
 
@@ -39,7 +41,7 @@ pub trait Host: Send + Sync {
 
     /// Whether the group can shrink. [`NotFound`](lightsout_core::cloud::CloudErrorKind::NotFound) when the instance is
     /// in none, or not any more.
-    fn room(&self) -> CloudFuture<'_, Room>;
+    fn group_size(&self) -> CloudFuture<'_, GroupSize>;
 
     /// Takes or gives up protection from scale-in.
     fn protect(&self, on: bool) -> CloudFuture<'_, ()>;

@@ -1,4 +1,4 @@
-//! What the core knows of a cloud, in no vendor's words: what it can do, an instance's place in its group, the group's room, notices, and
+//! What the core knows of a cloud, in no vendor's words: what it can do, an instance's place in its group, the group's size, notices, and
 //! what a failed call means.
 
 mod floor;
@@ -217,9 +217,9 @@ impl Membership {
     }
 }
 
-/// How much room the group has for one instance less.
+/// The size of the group, its bounds, and how many members come before this one: whether it can have one instance less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Room {
+pub struct GroupSize {
     /// The group's desired capacity.
     pub desired: u32,
     /// The group's minimum.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{Capabilities, GroupSize, Leave, LifecycleHook, Membership};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, READY_TAG};
 use crate::{CloudFuture, Host, HostSettings, Identity, REASON_TAG};
@@ -199,13 +199,13 @@ impl Host for AwsHost {
         self.call(self.describe_self())
     }
 
-    fn room(&self) -> CloudFuture<'_, Room> {
+    fn group_size(&self) -> CloudFuture<'_, GroupSize> {
         self.call(async {
             // Detached meanwhile, it has no part in the group that it once had.
             if self.describe_self().await? == Membership::Outside {
                 return Err(no_group());
             }
-            self.calls.room(&self.group_or_fail().await?).await
+            self.calls.group_size(&self.group_or_fail().await?).await
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room},
+    cloud::{Capabilities, CloudError, CloudErrorKind, GroupSize, Leave, LifecycleHook, Membership},
     settings::ScaleSetId,
 };
 use tokio::sync::OnceCell;
@@ -71,7 +71,7 @@ impl AzureHost {
         Ok(if ends { Membership::Terminating { waiting: true } } else { member.membership() })
     }
 
-    async fn count(&self) -> Result<Room, CloudError> {
+    async fn count(&self) -> Result<GroupSize, CloudError> {
         let (machine, set) = self.member().await?;
         let manager = self.azure.manager();
         let other = |why| CloudError::new(CloudErrorKind::Other, why);
@@ -98,7 +98,7 @@ impl AzureHost {
         let before =
             members.iter().filter(|member| member.to_ascii_lowercase() < machine.member().to_ascii_lowercase());
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Room {
+        Ok(GroupSize {
             desired: view.desired,
             min: view.min,
             floor: advised(view.floor, Timestamp::now()),
@@ -164,7 +164,7 @@ impl Host for AzureHost {
         Box::pin(self.look())
     }
 
-    fn room(&self) -> CloudFuture<'_, Room> {
+    fn group_size(&self) -> CloudFuture<'_, GroupSize> {
         Box::pin(self.count())
     }
 

@@ -1,7 +1,7 @@
 //! What the program prints: JSON, of which an unknown key is an error, since a misspelt one would be missed in silence.
 
 #[cfg(feature = "host")]
-use lightsout_core::cloud::{Capabilities, ProtectionSupport, Room};
+use lightsout_core::cloud::{Capabilities, GroupSize, ProtectionSupport};
 use lightsout_core::{
     cloud::{Floor, Listed, Member as Signed, Membership},
     tellable,
@@ -188,12 +188,12 @@ impl Description {
         Ok(member.membership())
     }
 
-    /// The room as this instance sees it; `None`: it is no member that counts.
-    pub(super) fn room(&self, instance: &str, now: jiff::Timestamp) -> Result<Option<Room>, String> {
+    /// The group as this instance sees it; `None`: it is no member that counts.
+    pub(super) fn group_size(&self, instance: &str, now: jiff::Timestamp) -> Result<Option<GroupSize>, String> {
         let counted: Vec<&str> =
             self.members()?.iter().filter(|member| member.counts()).map(|member| member.instance.as_str()).collect();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(counted.contains(&instance).then(|| Room {
+        Ok(counted.contains(&instance).then(|| GroupSize {
             desired: self.desired,
             min: self.min,
             floor: advised(self.floor(), now),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, Membership, Room};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, GroupSize, Leave, Membership};
 
 use super::{
     CAPABILITIES,
@@ -80,10 +80,10 @@ impl Host for CommandHost {
         })
     }
 
-    fn room(&self) -> CloudFuture<'_, Room> {
+    fn group_size(&self) -> CloudFuture<'_, GroupSize> {
         Box::pin(async {
-            let room = self.described(|group| group.room(&self.identity.instance, Timestamp::now())).await?;
-            room.ok_or_else(|| {
+            let size = self.described(|group| group.group_size(&self.identity.instance, Timestamp::now())).await?;
+            size.ok_or_else(|| {
                 let why = format!("{} is no member of its group, or not any more", self.identity.instance);
                 CloudError::new(CloudErrorKind::NotFound, why)
             })

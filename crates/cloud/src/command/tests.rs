@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{Ending, Floor, Leave, Machine, Membership, Notice, Room, TargetState},
+    cloud::{Ending, Floor, GroupSize, Leave, Machine, Membership, Notice, TargetState},
     doctor::facts::{ProgramFacts, ProgramGroup},
     settings::Location,
 };
@@ -116,7 +116,7 @@ async fn an_instance_sees_its_place_and_its_room() {
     let (_folder, program) = program(&format!("echo '{GROUP}'"));
     let host = host(program);
     assert_eq!(host.membership().await, Ok(Membership::InService { protected: true }));
-    assert_eq!(host.room().await, Ok(Room { desired: 3, min: 1, floor: 2, members: 3, rank: 1 }));
+    assert_eq!(host.group_size().await, Ok(GroupSize { desired: 3, min: 1, floor: 2, members: 3, rank: 1 }));
     let of = |instance: &str| answer::parse::<Description>(GROUP.as_bytes()).unwrap().membership(instance).unwrap();
     assert_eq!(of("a"), Membership::InService { protected: false }, "what is not said is not so");
     assert_eq!(of("c"), Membership::Pending { waiting: false });
@@ -233,7 +233,7 @@ async fn one_whom_the_program_does_not_know_has_not_ended() {
     let (_folder, program) = program("exit 12");
     let host = host(program);
     assert_eq!(host.membership().await, Ok(Membership::Outside));
-    assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(host.group_size().await.unwrap_err().kind, CloudErrorKind::NotFound);
     assert_eq!(host.terminate().await.unwrap_err().kind, CloudErrorKind::NotFound, "who asks is alive");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, GroupSize, Leave, LifecycleHook, Membership};
 
 use crate::{
     CloudFuture, Host,
@@ -14,8 +14,8 @@ use crate::{
 pub enum HostCall {
     /// [`Host::membership`].
     Membership,
-    /// [`Host::room`].
-    Room,
+    /// [`Host::group_size`].
+    GroupSize,
     /// [`Host::protect`].
     Protect(bool),
     /// [`Host::lifecycle_hook`].
@@ -49,8 +49,8 @@ pub struct HostState {
     pub group: Option<String>,
     /// Its place in it.
     pub membership: Membership,
-    /// The group's room.
-    pub room: Room,
+    /// The group's size.
+    pub group_size: GroupSize,
     /// What holds endings off.
     pub hook: Option<LifecycleHook>,
     /// What holds launches off.
@@ -67,7 +67,7 @@ impl Default for HostState {
         Self {
             group: Some("g".into()),
             membership: Membership::InService { protected: true },
-            room: Room { desired: 1, min: 0, floor: 0, members: 1, rank: 0 },
+            group_size: GroupSize { desired: 1, min: 0, floor: 0, members: 1, rank: 0 },
             hook: Some(LifecycleHook { timeout: Duration::from_secs(600) }),
             launch_hook: None,
             unhealthy: false,
@@ -131,10 +131,10 @@ impl Host for FakeHost {
         Box::pin(self.script.call(HostCall::Membership, |state| Ok(state.membership)))
     }
 
-    fn room(&self) -> CloudFuture<'_, Room> {
-        Box::pin(self.script.call(HostCall::Room, |state| {
+    fn group_size(&self) -> CloudFuture<'_, GroupSize> {
+        Box::pin(self.script.call(HostCall::GroupSize, |state| {
             inside(state)?;
-            Ok(state.room)
+            Ok(state.group_size)
         }))
     }
 
@@ -212,11 +212,11 @@ impl Host for FakeHost {
             if let Membership::Terminating { .. } | Membership::Warm { .. } = state.membership {
                 return Err(in_progress());
             }
-            if how == Leave::Decrement && state.room.desired <= state.room.min {
+            if how == Leave::Decrement && state.group_size.desired <= state.group_size.min {
                 return Err(CloudError::new(CloudErrorKind::AtFloor, "the group is at its minimum"));
             }
             if how == Leave::Decrement || always_lowers {
-                state.room.desired = state.room.desired.saturating_sub(1);
+                state.group_size.desired = state.group_size.desired.saturating_sub(1);
             }
             end(state);
             Ok(())
@@ -264,7 +264,7 @@ impl Host for FakeHost {
 /// Begins the ending, which the hook holds off.
 fn end(state: &mut HostState) {
     let count = matches!(state.membership, Membership::InService { .. } | Membership::Pending { .. });
-    state.room.members = state.room.members.saturating_sub(u32::from(count));
+    state.group_size.members = state.group_size.members.saturating_sub(u32::from(count));
     state.membership = Membership::Terminating { waiting: state.hook.is_some() };
 }
 

@@ -14,7 +14,7 @@ async fn an_instance_leaves_once_its_ending_is_let_go() {
     let host = FakeHost::default();
     assert_eq!(host.extend_hook().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     host.leave(Leave::Decrement).await.unwrap();
-    assert_eq!((host.membership().await, host.room().await.unwrap().desired), (Ok(HELD), 0));
+    assert_eq!((host.membership().await, host.group_size().await.unwrap().desired), (Ok(HELD), 0));
     host.extend_hook().await.unwrap();
     host.complete_hook().await.unwrap();
     assert_eq!(host.membership().await, Ok(GOING));
@@ -25,25 +25,26 @@ async fn an_instance_leaves_once_its_ending_is_let_go() {
 #[tokio::test]
 async fn a_group_at_its_minimum_shrinks_by_nobody() {
     let host = FakeHost::default();
-    host.change(|state| state.room.min = 1);
+    host.change(|state| state.group_size.min = 1);
     assert_eq!(host.leave(Leave::Decrement).await.unwrap_err().kind, CloudErrorKind::AtFloor);
     assert_eq!(host.state().membership, ALONE);
     host.leave(Leave::Replace).await.unwrap();
-    assert_eq!((host.state().room.desired, host.state().membership), (1, HELD));
+    assert_eq!((host.state().group_size.desired, host.state().membership), (1, HELD));
 }
 
 #[tokio::test]
 async fn where_leaving_always_lowers_the_capacity_nobody_is_replaced() {
     let host = FakeHost::default().with(Capabilities { leaving_lowers_capacity: true, ..CAPABILITIES });
     host.leave(Leave::Replace).await.unwrap();
-    assert_eq!(host.state().room.desired, 0);
+    assert_eq!(host.state().group_size.desired, 0);
 }
 
 #[tokio::test]
 async fn outside_of_a_group_there_is_nothing_but_the_end() {
     let host = FakeHost::default();
     host.change(|state| state.membership = Membership::Outside);
-    for error in [host.room().await.err(), host.protect(true).await.err(), host.leave(Leave::Replace).await.err()] {
+    for error in [host.group_size().await.err(), host.protect(true).await.err(), host.leave(Leave::Replace).await.err()]
+    {
         assert_eq!(error.unwrap().kind, CloudErrorKind::NotFound);
     }
     host.terminate().await.unwrap();

@@ -54,7 +54,7 @@ pub enum Request {
     /// Describe this instance's place in its group.
     Describe,
     /// Read the group's bounds and size.
-    Room,
+    GroupSize,
     /// Set or lift protection from scale-in.
     Protect(bool),
     /// Extend the launch hook.

@@ -77,7 +77,7 @@ pub struct Chronicle {
     /// Since when nothing is known about activity, and whether that was said.
     doubt: Option<(Tick, bool)>,
     ready: bool,
-    room_asked: bool,
+    size_asked: bool,
     /// The jobs that were last seen, and those that ran when the service was told to stop.
     jobs: Vec<String>,
     at_stop: Vec<String>,
@@ -113,7 +113,7 @@ impl Chronicle {
             counts: BTreeMap::new(),
             doubt: None,
             ready: runner_alive,
-            room_asked: false,
+            size_asked: false,
             jobs: Vec::new(),
             at_stop: Vec::new(),
             // What an earlier agent's runner does is busy until it is known.
@@ -171,7 +171,7 @@ impl Chronicle {
                 self.counts.retain(|(kind, _), _| *kind != IncidentKind::RegistrationFailed);
                 self.said = None;
             }
-            (Request::Room, _) => self.room_asked = true,
+            (Request::GroupSize, _) => self.size_asked = true,
             (Request::Abort { .. }, _) => self.abort_ended(outcome, now),
             (Request::FindHook | Request::ExtendHook, _) => self.hook.answered(outcome, now.tick),
             (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
@@ -208,7 +208,7 @@ impl Chronicle {
             self.happened(IncidentKind::Ready, "the runner is registered and runs", now);
         }
         self.watch_jobs(agent, now);
-        if std::mem::take(&mut self.room_asked) {
+        if std::mem::take(&mut self.size_asked) {
             match (agent.phase(), &status.note) {
                 (Phase::Idle { .. }, Some(note)) => self.counted(IncidentKind::NoRoom, "", note, None, now),
                 _ => self.counts.retain(|(kind, _), _| *kind != IncidentKind::NoRoom),

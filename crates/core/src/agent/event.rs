@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     activity::Activity,
     agent::policy::AgentPolicy,
-    cloud::{Ending, Membership, Room, StandingOrder, TargetState},
+    cloud::{Ending, GroupSize, Membership, StandingOrder, TargetState},
     platform::Drained,
     time::Tick,
 };
@@ -99,8 +99,8 @@ pub enum Outcome {
     Relaunch,
     /// A fresh snapshot, begun after the request.
     Snapshot(Activity),
-    /// The group's room.
-    Room(Room),
+    /// The group's size.
+    GroupSize(GroupSize),
     /// The agent's place in its group.
     Member(Membership),
     /// The group is at its minimum and refuses to shrink.
@@ -142,7 +142,7 @@ impl Outcome {
             | Self::Signalled
             | Self::Relaunch
             | Self::Snapshot(_)
-            | Self::Room(_)
+            | Self::GroupSize(_)
             | Self::HookFound { .. } => "an answer to something else than was asked".into(),
         }
     }

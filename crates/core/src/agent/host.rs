@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     activity::Activity,
-    cloud::{CloudError, Membership, Room},
+    cloud::{CloudError, GroupSize, Membership},
     exchange::ExchangeError,
     platform::{Drained, Requests, Signal},
     time::Tick,
@@ -121,8 +121,8 @@ pub enum PlatformCall {
 pub enum CloudCall {
     /// This instance's place in its group.
     Membership,
-    /// The group's room.
-    Room,
+    /// The group's size.
+    GroupSize,
     /// Set or lift protection from scale-in.
     Protect(bool),
     /// Extend the launch hook.
@@ -148,7 +148,7 @@ impl CloudCall {
     pub fn words(self) -> &'static str {
         match self {
             Self::Membership => "this instance's place in its group",
-            Self::Room => "the group's size",
+            Self::GroupSize => "the group's size",
             Self::Protect(true) => "protection from scale-in",
             Self::Protect(false) => "an end of the protection from scale-in",
             Self::ExtendLaunchHook => "more time for the launch hook",
@@ -240,8 +240,8 @@ pub enum CloudAnswer {
     Done,
     /// The answer to [`CloudCall::Membership`].
     Membership(Membership),
-    /// The answer to [`CloudCall::Room`].
-    Room(Room),
+    /// The answer to [`CloudCall::GroupSize`].
+    GroupSize(GroupSize),
     /// The answer to [`CloudCall::FindHook`] and [`CloudCall::ExtendLaunchHook`]: its time-out, if there is one.
     Hook(Option<Duration>),
 }

@@ -290,7 +290,7 @@ impl Lifecycle {
             State::Booting(Booting { step: BootStep::GetReady, .. }) => Request::GetReady,
             State::Booting(Booting { step: BootStep::CompleteLaunchHook, .. }) => Request::CompleteLaunchHook,
             State::Registering { .. } => Request::Register,
-            State::Serving(Serving::Idle { asking_room: true, .. }) => Request::Room,
+            State::Serving(Serving::Idle { asking_size: true, .. }) => Request::GroupSize,
             State::Serving(Serving::Idle { .. } | Serving::Busy)
             | State::Returning { step: ReturnStep::OldExit { .. }, .. }
             | State::Draining(Draining { step: DrainStep::Exit { .. } | DrainStep::Held { .. }, .. })

@@ -223,7 +223,7 @@ fn touches_runner(request: Request) -> bool {
         | Request::MakeRoom
         | Request::Probe
         | Request::Describe
-        | Request::Room
+        | Request::GroupSize
         | Request::Protect(_)
         | Request::ExtendLaunchHook
         | Request::CompleteLaunchHook
@@ -256,7 +256,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::MakeRoom => (HostEffect::MakeRoom, Step::MakeRoom),
         Request::Probe => (HostEffect::Snapshot, Step::Probe),
         Request::Describe
-        | Request::Room
+        | Request::GroupSize
         | Request::Protect(_)
         | Request::ExtendLaunchHook
         | Request::CompleteLaunchHook

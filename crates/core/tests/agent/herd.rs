@@ -11,7 +11,7 @@ use lightsout_core::{
         policy::AgentPolicy,
         salt::Salt,
     },
-    cloud::Room,
+    cloud::GroupSize,
     time::Tick,
 };
 
@@ -56,19 +56,19 @@ fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
 }
 
 /// What an idle instance does about this room: leaves by a rung, or looks again after so long.
-fn use_room(room: Room) -> Result<Rung, Duration> {
-    idle_out(&mut Rig::idle(AgentPolicy::default()), room)
+fn use_group_size(size: GroupSize) -> Result<Rung, Duration> {
+    idle_out(&mut Rig::idle(AgentPolicy::default()), size)
 }
 
 /// The same at the end of this one's idle time.
-fn idle_out(rig: &mut Rig, room: Room) -> Result<Rung, Duration> {
+fn idle_out(rig: &mut Rig, size: GroupSize) -> Result<Rung, Duration> {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(room));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(size));
     if rig.phase().why().is_none() {
         let asked = rig.now;
-        while !rig.open().contains(&Request::Room) {
+        while !rig.open().contains(&Request::GroupSize) {
             rig.pass(Duration::from_millis(500));
         }
         return Err(rig.now.since(asked));
@@ -90,7 +90,8 @@ fn of_a_herd_that_sees_the_same_room_as_many_leave_as_there_is_room_for() {
         for (desired, min, floor) in
             (0..=5).flat_map(|desired| (0..=desired).flat_map(move |min| [0, 2, 4].map(|floor| (desired, min, floor))))
         {
-            let acts: Vec<_> = (0..members).map(|rank| use_room(Room { desired, min, floor, members, rank })).collect();
+            let acts: Vec<_> =
+                (0..members).map(|rank| use_group_size(GroupSize { desired, min, floor, members, rank })).collect();
             let by = |rung| u32::try_from(acts.iter().filter(|act| **act == Ok(rung)).count()).unwrap();
             let (shrunk, replaced) = (by(Rung::Decrement), by(Rung::Replace));
             let what = format!("{members} of {desired}, min {min}, floor {floor}: {acts:?}");
@@ -108,7 +109,7 @@ fn a_leave_that_is_taken_back_chooses_no_way_for_the_next_one() {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(Room { desired: 5, min: 0, floor: 0, members: 6, rank: 0 }));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(GroupSize { desired: 5, min: 0, floor: 0, members: 6, rank: 0 }));
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
     rig.event(Event::Activity(busy("a")));
     // Too late.
@@ -117,24 +118,24 @@ fn a_leave_that_is_taken_back_chooses_no_way_for_the_next_one() {
     rig.answer(Request::Undrain, Outcome::Done);
     rig.answer(Request::Save(Saved::Serving), Outcome::Done);
     rig.event(Event::Activity(Activity::Quiet));
-    let full = Room { desired: 5, min: 0, floor: 0, members: 5, rank: 0 };
+    let full = GroupSize { desired: 5, min: 0, floor: 0, members: 5, rank: 0 };
     assert_eq!(idle_out(&mut rig, full), Ok(Rung::Decrement), "the group has none too many now");
 }
 
 #[test]
 fn who_lets_others_go_first_looks_again_soon_and_then_goes() {
     // The others that saw the same room look before or after, not at the same time.
-    let room = |rank| Room { desired: 6, min: 5, floor: 0, members: 6, rank };
-    let waits: Vec<_> = (1..6).map(|rank| use_room(room(rank)).unwrap_err()).collect();
+    let size = |rank| GroupSize { desired: 6, min: 5, floor: 0, members: 6, rank };
+    let waits: Vec<_> = (1..6).map(|rank| use_group_size(size(rank)).unwrap_err()).collect();
     assert!(waits.windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
     assert!(waits.iter().all(|wait| *wait <= secs(60)), "{waits:?}");
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(room(5)));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(size(5)));
     rig.pass(waits[4]);
-    rig.answer(Request::Room, Outcome::Room(room(5)));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(size(5)));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "those before it are busy");
 }
 
@@ -150,9 +151,12 @@ fn those_far_back_in_a_large_herd_look_again_one_after_the_other() {
             rig.pass(secs(596));
             rig.answer(Request::Probe, QUIET);
             rig.pass(secs(4));
-            rig.answer(Request::Room, Outcome::Room(Room { desired: 100, min: 100, floor: 0, members: 101, rank }));
+            rig.answer(
+                Request::GroupSize,
+                Outcome::GroupSize(GroupSize { desired: 100, min: 100, floor: 0, members: 101, rank }),
+            );
             let asked = rig.now;
-            while !rig.open().contains(&Request::Room) {
+            while !rig.open().contains(&Request::GroupSize) {
                 rig.pass(Duration::from_millis(100));
             }
             rig.now.since(asked).as_secs()

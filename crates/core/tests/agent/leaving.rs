@@ -20,7 +20,7 @@ fn idling_out() -> Rig {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, roomy());
+    rig.answer(Request::GroupSize, roomy());
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
     rig
 }
@@ -246,7 +246,7 @@ fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
     rig.pass(secs(7195));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(5));
-    rig.answer(Request::Room, roomy());
+    rig.answer(Request::GroupSize, roomy());
     rig.answer(LEAVING_IDLE, Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     for _ in 0..170 {

@@ -10,7 +10,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::{Membership, Room, TargetState},
+    cloud::{GroupSize, Membership, TargetState},
 };
 
 use crate::rig::{BARE_CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, secs};
@@ -29,7 +29,10 @@ pub(crate) fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
             rig.pass(secs(596));
             rig.answer(Request::Probe, QUIET);
             rig.pass(secs(4));
-            rig.answer(Request::Room, Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 }));
+            rig.answer(
+                Request::GroupSize,
+                Outcome::GroupSize(GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 }),
+            );
         }
         LeaveReason::ScaleIn => {
             rig.event(Event::TargetState(TargetState::Terminated));
@@ -112,7 +115,7 @@ fn a_group_larger_than_desired_is_not_shrunk_further() {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(Room { desired: 1, min: 1, floor: 0, members: 3, rank: 0 }));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(GroupSize { desired: 1, min: 1, floor: 0, members: 3, rank: 0 }));
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);

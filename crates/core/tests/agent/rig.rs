@@ -1,6 +1,6 @@
 //! A bench for one agent: time that is turned by hand, and answers given one by one.
 
-use lightsout_core::cloud::{Capabilities, HookRules, Membership, ProtectionSupport, Room};
+use lightsout_core::cloud::{Capabilities, GroupSize, HookRules, Membership, ProtectionSupport};
 use std::time::Duration;
 
 use lightsout_core::{
@@ -62,7 +62,7 @@ pub(crate) const TRUSTED_CLOUD: Capabilities =
     Capabilities { protection: ProtectionSupport::Never, power_off_ends_billing: true, ..PROGRAM_CLOUD };
 
 pub(crate) fn roomy() -> Outcome {
-    Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
+    Outcome::GroupSize(GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
 }
 
 pub(crate) fn busy(job: &str) -> Activity {

@@ -10,7 +10,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
-    cloud::{Capabilities, Membership, ProtectionSupport, Room, TargetState},
+    cloud::{Capabilities, GroupSize, Membership, ProtectionSupport, TargetState},
 };
 
 use crate::rig::{BARE_CLOUD, HELD_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
@@ -104,7 +104,7 @@ fn outside_a_group_no_floor_holds_an_idle_instance() {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::NotInGroup);
+    rig.answer(Request::GroupSize, Outcome::NotInGroup);
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
 }
 
@@ -140,7 +140,7 @@ fn every_busy_moment_restarts_the_idle_clock() {
     rig.answer(Request::Probe, QUIET);
     assert_eq!(rig.open(), []);
     rig.pass(secs(4));
-    assert_eq!(rig.open(), [Request::Room]);
+    assert_eq!(rig.open(), [Request::GroupSize]);
 }
 
 #[test]
@@ -154,21 +154,21 @@ fn a_job_seen_in_the_confirmation_window_keeps_it() {
 
 #[test]
 fn at_the_floor_it_stays_and_asks_again_later() {
-    for room in [
-        Room { desired: 1, min: 1, floor: 0, members: 1, rank: 0 },
-        Room { desired: 2, min: 0, floor: 2, members: 2, rank: 0 },
-        Room { desired: 1, min: 0, floor: 5, members: 1, rank: 0 },
+    for size in [
+        GroupSize { desired: 1, min: 1, floor: 0, members: 1, rank: 0 },
+        GroupSize { desired: 2, min: 0, floor: 2, members: 2, rank: 0 },
+        GroupSize { desired: 1, min: 0, floor: 5, members: 1, rank: 0 },
     ] {
         let mut rig = Rig::idle(AgentPolicy::default());
         rig.pass(secs(596));
         rig.answer(Request::Probe, QUIET);
         rig.pass(secs(4));
-        rig.answer(Request::Room, Outcome::Room(room));
+        rig.answer(Request::GroupSize, Outcome::GroupSize(size));
         assert!(matches!(rig.phase(), Phase::Idle { .. }));
         rig.pass(secs(59));
         assert_eq!(rig.open(), [], "nothing was asked of the platform");
         rig.pass(secs(1));
-        assert_eq!(rig.open(), [Request::Room]);
+        assert_eq!(rig.open(), [Request::GroupSize]);
     }
 }
 
@@ -184,20 +184,20 @@ fn where_leaving_lowers_the_capacity_members_that_still_end_make_no_room() {
         rig.pass(secs(4));
         rig
     };
-    let room = |desired, rank| Outcome::Room(Room { desired, min: 0, floor: 3, members: 10, rank });
+    let size = |desired, rank| Outcome::GroupSize(GroupSize { desired, min: 0, floor: 3, members: 10, rank });
     // One is launched still, and no member yet.
     let mut rig = idle();
-    rig.answer(Request::Room, Outcome::Room(Room { desired: 4, min: 0, floor: 3, members: 3, rank: 0 }));
+    rig.answer(Request::GroupSize, Outcome::GroupSize(GroupSize { desired: 4, min: 0, floor: 3, members: 3, rank: 0 }));
     assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
     // Seven of ten have left; their names are still listed.
     for rank in [0, 9] {
         let mut rig = idle();
-        rig.answer(Request::Room, room(3, rank));
+        rig.answer(Request::GroupSize, size(3, rank));
         assert!(matches!(rig.phase(), Phase::Idle { .. }), "rank {rank}: {:?}", rig.phase());
         assert_eq!(rig.open(), [], "nothing was asked of the platform");
     }
     let mut rig = idle();
-    rig.answer(Request::Room, room(4, 0));
+    rig.answer(Request::GroupSize, size(4, 0));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "above the floor it leaves");
 }
 
@@ -207,7 +207,7 @@ fn a_job_that_comes_while_the_group_is_asked_wins() {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    let late = rig.take(Request::Room);
+    let late = rig.take(Request::GroupSize);
     rig.event(Event::Activity(busy("job")));
     rig.complete(late, roomy());
     assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "the late answer is dropped");
@@ -228,7 +228,7 @@ fn a_hold_keeps_an_idle_instance() {
     assert_eq!(rig.open(), []);
     rig.pass(secs(300));
     rig.answer(Request::Probe, QUIET);
-    assert_eq!(rig.open(), [Request::Room]);
+    assert_eq!(rig.open(), [Request::GroupSize]);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn it_does_not_leave_for_idleness_before_the_fresh_look_has_come_back() {
     busy_after_all.complete(look, Outcome::Snapshot(busy("unseen")));
     assert_eq!((busy_after_all.phase(), busy_after_all.open()), (Phase::Busy, vec![]));
     rig.complete(look, QUIET);
-    assert_eq!(rig.open(), [Request::Room]);
+    assert_eq!(rig.open(), [Request::GroupSize]);
 }
 
 #[test]
@@ -341,32 +341,32 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     assert!(!asks(|request| matches!(request, Request::FindHook | Request::ExtendHook)), "{asked:?}");
 }
 
-/// The rooms that it is told, one after another, and what it does about each: leaves, or asks again after so many seconds.
+/// The sizes that it is told, one after another, and what it does about each: leaves, or asks again after so many seconds.
 #[test]
 fn who_lets_others_go_first_asks_again_in_turn() {
-    let room = |desired, members, rank| Room { desired, min: 2, floor: 0, members, rank };
-    for (rooms, wanted) in [
-        (&[room(3, 3, 1), room(3, 3, 1)][..], &[Some(3), None][..]),
-        (&[room(3, 3, 2)], &[Some(6)]),
-        (&[room(3, 200, 198), room(3, 3, 2)], &[Some(3), None]),
-        (&[room(3, 3, 100)], &[Some(60)]),
+    let size = |desired, members, rank| GroupSize { desired, min: 2, floor: 0, members, rank };
+    for (sizes, wanted) in [
+        (&[size(3, 3, 1), size(3, 3, 1)][..], &[Some(3), None][..]),
+        (&[size(3, 3, 2)], &[Some(6)]),
+        (&[size(3, 200, 198), size(3, 3, 2)], &[Some(3), None]),
+        (&[size(3, 3, 100)], &[Some(60)]),
         // At the floor meanwhile: it has to let others go first anew.
-        (&[room(3, 3, 1), room(2, 2, 1), room(3, 3, 1)], &[Some(3), Some(60), Some(3)]),
+        (&[size(3, 3, 1), size(2, 2, 1), size(3, 3, 1)], &[Some(3), Some(60), Some(3)]),
     ] {
         let mut rig = Rig::idle(AgentPolicy::default());
         rig.pass(secs(596));
         rig.answer(Request::Probe, QUIET);
         rig.pass(secs(4));
-        for (room, again) in rooms.iter().zip(wanted) {
-            rig.answer(Request::Room, Outcome::Room(*room));
+        for (size, again) in sizes.iter().zip(wanted) {
+            rig.answer(Request::GroupSize, Outcome::GroupSize(*size));
             let Some(again) = again else {
-                assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "{rooms:?}");
+                assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "{sizes:?}");
                 break;
             };
             rig.pass(secs(again - 1));
-            assert_eq!(rig.open(), [], "{rooms:?}: {again} s");
+            assert_eq!(rig.open(), [], "{sizes:?}: {again} s");
             rig.pass(secs(1));
-            assert_eq!(rig.open(), [Request::Room], "{rooms:?}: {again} s");
+            assert_eq!(rig.open(), [Request::GroupSize], "{sizes:?}: {again} s");
         }
     }
 }

@@ -106,7 +106,7 @@ fn a_hold_keeps_an_idle_instance_until_it_is_wiped_or_over() {
     rig.pass(secs(300));
     for mut rig in [rig, wiped] {
         rig.answer(Request::Probe, QUIET);
-        rig.answer(Request::Room, roomy());
+        rig.answer(Request::GroupSize, roomy());
         assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
     }
 }

@@ -88,17 +88,17 @@ fn who_idled_is_looked_at_and_idles_anew() {
         rig.complete(fresh, QUIET);
         rig.pass(secs(530));
         assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
-        assert!(!rig.open().contains(&Request::Room));
+        assert!(!rig.open().contains(&Request::GroupSize));
     }
     // The answer to the question for room, and a leave that followed from it, are of another day.
     rig.pass(secs(1));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(60));
     for mut rig in asleep(&rig) {
-        rig.answer(Request::Room, roomy());
+        rig.answer(Request::GroupSize, roomy());
         assert_eq!(rig.phase(), Phase::Busy, "{:?}", rig.open());
     }
-    rig.answer(Request::Room, roomy());
+    rig.answer(Request::GroupSize, roomy());
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
     for rig in asleep(&rig) {
         assert_eq!(rig.phase(), Phase::Busy, "it is taken back");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lightsout_core::{
     agent::phase::LeaveReason,
-    cloud::{Membership, Room},
+    cloud::{GroupSize, Membership},
     time::Tick,
 };
 
@@ -35,10 +35,10 @@ impl Group {
         u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
-    /// What an instance is told when it asks for room.
-    pub(super) fn room(&self, id: Id) -> Room {
+    /// What an instance is told when it asks for the group's size.
+    pub(super) fn group_size(&self, id: Id) -> GroupSize {
         let rank = u32::try_from(self.members.range(..id).count()).unwrap_or(u32::MAX);
-        Room { desired: self.desired, min: self.min, floor: self.floor, members: self.count(), rank }
+        GroupSize { desired: self.desired, min: self.min, floor: self.floor, members: self.count(), rank }
     }
 }
 

@@ -266,7 +266,7 @@ impl World<'_> {
         let place = self.instances[id as usize].place;
         match call {
             CloudCall::Membership => return Ok(CloudAnswer::Membership(self.membership(id))),
-            CloudCall::Room => return Ok(CloudAnswer::Room(self.group.room(id))),
+            CloudCall::GroupSize => return Ok(CloudAnswer::GroupSize(self.group.group_size(id))),
             CloudCall::FindHook => return Ok(CloudAnswer::Hook(Some(HOOK))),
             CloudCall::Protect(_) | CloudCall::RecordReady | CloudCall::RecordReason(_) => {}
             CloudCall::ExtendLaunchHook | CloudCall::CompleteLaunchHook | CloudCall::End(Rung::Abandon) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
 use jiff::Timestamp;
-use lightsout_core::cloud::Room;
+use lightsout_core::cloud::GroupSize;
 
 use crate::{
     aws::{Aws, AwsError, AwsErrorKind, groups, once},
@@ -107,7 +107,7 @@ impl Calls {
     }
 
     /// Whether the group can shrink.
-    pub(super) async fn room(&self, group: &str) -> Result<Room, AwsError> {
+    pub(super) async fn group_size(&self, group: &str) -> Result<GroupSize, AwsError> {
         const ACTION: &str = "autoscaling:DescribeAutoScalingGroups";
         let client = self.autoscaling().await;
         let mut pages = client
@@ -125,7 +125,7 @@ impl Calls {
                     let counted = || instances.iter().filter(|instance| counts(instance));
                     let before = counted().filter(|other| other.instance_id.as_deref() < Some(self.id.as_str()));
                     let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
-                    return Ok(Room {
+                    return Ok(GroupSize {
                         desired: view.desired,
                         min: view.min,
                         floor: advised(view.floor, Timestamp::now()),

@@ -97,7 +97,7 @@ async fn without_a_group_there_is_no_room_no_protection_and_no_hook() {
     let server = service(None).await;
     let host = host(&server, None, None).await;
     assert_eq!(host.membership().await, Ok(Membership::Outside));
-    assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(host.group_size().await.unwrap_err().kind, CloudErrorKind::NotFound);
     assert_eq!(host.protect(true).await.unwrap_err().kind, CloudErrorKind::NotFound);
     assert_eq!(host.find_hook().await, Ok(None));
     assert!(actions(&server).iter().all(|action| action == "DescribeAutoScalingInstances"), "{:?}", actions(&server));
@@ -107,11 +107,11 @@ async fn without_a_group_there_is_no_room_no_protection_and_no_hook() {
 async fn a_detached_instance_has_no_part_in_the_room_of_the_group_that_it_had() {
     let server = service(Some("Detached")).await;
     let detached = host(&server, Some("g"), None).await;
-    assert_eq!(detached.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(detached.group_size().await.unwrap_err().kind, CloudErrorKind::NotFound);
 
     let server = service(Some("InService")).await;
     let member = host(&server, Some("g"), None).await;
-    assert_eq!(member.room().await, Ok(Room { desired: 4, min: 1, floor: 0, members: 0, rank: 0 }));
+    assert_eq!(member.group_size().await, Ok(GroupSize { desired: 4, min: 1, floor: 0, members: 0, rank: 0 }));
 }
 
 /// The hooks that were named in calls of this action.

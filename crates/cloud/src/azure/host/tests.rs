@@ -189,7 +189,7 @@ async fn the_room_counts_who_counts_over_all_pages() {
         }
     })
     .await;
-    assert_eq!(host.room().await, Ok(Room { desired: 4, min: 0, floor: 2, members: 3, rank: 1 }));
+    assert_eq!(host.group_size().await, Ok(GroupSize { desired: 4, min: 0, floor: 2, members: 3, rank: 1 }));
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
         (Request::End(_), Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_))
         | (
             Request::Describe
-            | Request::Room
+            | Request::GroupSize
             | Request::Protect(_)
             | Request::ExtendLaunchHook
             | Request::CompleteLaunchHook
@@ -73,7 +73,7 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::MakeRoom => "making room for jobs",
         Request::Probe => "asking all probes",
         Request::Describe => "asking for the instance's place in its group",
-        Request::Room => "asking for the group's room",
+        Request::GroupSize => "asking for the group's room",
         Request::Protect(true) => "protecting the instance from scale-in",
         Request::Protect(false) => "lifting the protection from scale-in",
         Request::FindHook => "looking for the termination hook",

@@ -15,7 +15,7 @@ use crate::{
         event::Outcome,
         phase::{BrokenBy, LeaveReason},
     },
-    cloud::Room,
+    cloud::GroupSize,
     duration::format_duration,
     time::Tick,
 };
@@ -65,7 +65,7 @@ impl Lifecycle {
             self.observed.restart_doubt(now);
         }
         self.enter(State::Serving(if self.observed.quiet() {
-            Serving::Idle { since: now, confirmed: false, asking_room: false, yielded: false }
+            Serving::Idle { since: now, confirmed: false, asking_size: false, yielded: false }
         } else {
             Serving::Busy
         }));
@@ -119,13 +119,13 @@ impl Lifecycle {
     /// Both ways drop an answer that is still to come.
     fn ask_room(&mut self, ask: bool) {
         if let State::Serving(Serving::Idle { since, confirmed, yielded, .. }) = self.state {
-            self.enter(State::Serving(Serving::Idle { since, confirmed, asking_room: ask, yielded }));
+            self.enter(State::Serving(Serving::Idle { since, confirmed, asking_size: ask, yielded }));
         }
     }
 
     pub(super) fn room_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
-            Outcome::Room(room) => self.use_room(room, now),
+            Outcome::GroupSize(size) => self.use_group_size(size, now),
             // Detached, or without a group at all: no floor holds it.
             Outcome::NotInGroup => self.leave_by(LeaveReason::Idle, Rung::Terminate, now),
             other => {
@@ -136,8 +136,8 @@ impl Lifecycle {
     }
 
     /// Many that are idle see the same room in the same second: as many leave as there is room for, the others look again when those are gone.
-    fn use_room(&mut self, room: Room, now: Tick) {
-        let Room { desired, min, floor, members, rank } = room;
+    fn use_group_size(&mut self, size: GroupSize, now: Tick) {
+        let GroupSize { desired, min, floor, members, rank } = size;
         // Those that the group has too many leave without lowering it further; then those above its floor. Where everybody who leaves lowers it, it
         // has none too many: those above its capacity are on their way out and still listed.
         let (surplus, kept) = if self.cloud.leaving_lowers_capacity {

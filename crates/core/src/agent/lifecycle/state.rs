@@ -68,8 +68,8 @@ pub(super) enum Serving {
         since: Tick,
         /// Whether the fresh snapshot at the end of the idle time was asked for.
         confirmed: bool,
-        /// Whether the group is being asked for room.
-        asking_room: bool,
+        /// Whether the group's size is being asked for.
+        asking_size: bool,
         /// Whether it let others go first that saw the same room.
         yielded: bool,
     },

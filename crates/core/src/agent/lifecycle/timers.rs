@@ -177,7 +177,7 @@ impl Lifecycle {
     }
 
     fn idle_confirm(&self) -> Option<Tick> {
-        let State::Serving(Serving::Idle { since, confirmed: false, asking_room: false, .. }) = self.state else {
+        let State::Serving(Serving::Idle { since, confirmed: false, asking_size: false, .. }) = self.state else {
             return None;
         };
         let limit = self.policy.idle_timeout?;
@@ -186,7 +186,7 @@ impl Lifecycle {
     }
 
     fn idle_timeout(&self) -> Option<Tick> {
-        let State::Serving(Serving::Idle { since, confirmed: true, asking_room: false, .. }) = self.state else {
+        let State::Serving(Serving::Idle { since, confirmed: true, asking_size: false, .. }) = self.state else {
             return None;
         };
         let limit = self.policy.idle_timeout?;

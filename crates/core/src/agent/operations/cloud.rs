@@ -29,7 +29,7 @@ pub(super) enum Step {
 pub(super) fn first(request: Request) -> (CloudCall, Step) {
     match request {
         Request::Describe => (CloudCall::Membership, Step::Call),
-        Request::Room => (CloudCall::Room, Step::Call),
+        Request::GroupSize => (CloudCall::GroupSize, Step::Call),
         Request::Protect(false) => (CloudCall::FindHook, Step::FindHook),
         Request::Protect(true) => (CloudCall::Protect(true), Step::Call),
         Request::ExtendLaunchHook => (CloudCall::ExtendLaunchHook, Step::Call),
@@ -63,7 +63,7 @@ pub(super) fn next(step: Step, result: HostResult) -> Next<Step> {
         (Step::Call, HostResult::Cloud(Ok(answer))) => Next::Done(match answer {
             CloudAnswer::Done => Outcome::Done,
             CloudAnswer::Membership(membership) => Outcome::Member(membership),
-            CloudAnswer::Room(room) => Outcome::Room(room),
+            CloudAnswer::GroupSize(size) => Outcome::GroupSize(size),
             CloudAnswer::Hook(Some(timeout)) => Outcome::HookFound { heartbeat: timeout / HEARTBEATS },
             CloudAnswer::Hook(None) => Outcome::NoHook,
         }),

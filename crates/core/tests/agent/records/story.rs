@@ -17,7 +17,7 @@ use lightsout_core::{
         policy::AgentPolicy,
         salt::Salt,
     },
-    cloud::{CloudError, CloudErrorKind, Ending, Machine, Membership, Room, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, GroupSize, Machine, Membership, TargetState},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{Departure, Incident, IncidentKind, ProofBy},
@@ -204,7 +204,9 @@ impl Story {
     pub(super) fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
         match call {
             CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
-            CloudCall::Room => Ok(CloudAnswer::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })),
+            CloudCall::GroupSize => {
+                Ok(CloudAnswer::GroupSize(GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 }))
+            }
             CloudCall::FindHook | CloudCall::ExtendLaunchHook => Ok(CloudAnswer::Hook(Some(self.time_out))),
             CloudCall::CompleteHook => {
                 self.membership = Membership::Terminating { waiting: false };

@@ -7,7 +7,7 @@ use lightsout_core::{
         action::Rung,
         host::{CloudAnswer, CloudCall},
     },
-    cloud::{CloudError, CloudErrorKind, Ending, Membership, Room, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, GroupSize, Membership, TargetState},
 };
 
 use super::World;
@@ -58,11 +58,13 @@ impl World {
         let refuse = |kind| Err(CloudError::new(kind, "refused"));
         match call {
             CloudCall::Membership => Ok(CloudAnswer::Membership(membership(self.place, self.protected))),
-            CloudCall::Room if matches!(self.place, Place::Detached | Place::Gone) => refuse(CloudErrorKind::NotFound),
-            CloudCall::Room => {
+            CloudCall::GroupSize if matches!(self.place, Place::Detached | Place::Gone) => {
+                refuse(CloudErrorKind::NotFound)
+            }
+            CloudCall::GroupSize => {
                 let Group { desired, min, floor, before, .. } = self.group;
                 let [desired, min, floor, members, rank] = [desired, min, floor, self.members(), before].map(u32::from);
-                Ok(CloudAnswer::Room(Room { desired, min, floor, members, rank }))
+                Ok(CloudAnswer::GroupSize(GroupSize { desired, min, floor, members, rank }))
             }
             CloudCall::Protect(on) => {
                 self.protected = on;

@@ -81,7 +81,10 @@ async fn room_reads_the_scalers_floor() {
         ("", 0),
     ] {
         let server = Server::start(move |_, _| group(tags)).await;
-        assert_eq!(me(&server).await.room("g").await, Ok(Room { desired: 4, min: 1, floor, members: 2, rank: 1 }));
+        assert_eq!(
+            me(&server).await.group_size("g").await,
+            Ok(GroupSize { desired: 4, min: 1, floor, members: 2, rank: 1 })
+        );
         assert_fields(&server.seen()[0], &["AutoScalingGroupNames.member.1=g", "IncludeInstances=true"]);
     }
 }
@@ -89,7 +92,7 @@ async fn room_reads_the_scalers_floor() {
 #[tokio::test]
 async fn no_room_in_a_group_that_does_not_exist() {
     let server = Server::start(|_, _| group("")).await;
-    let error = me(&server).await.room("other").await.unwrap_err();
+    let error = me(&server).await.group_size("other").await.unwrap_err();
     assert_eq!(error.kind, AwsErrorKind::NotFound);
     assert!(error.to_string().contains("no group other"), "{error}");
 }
