@@ -33,7 +33,7 @@ use tokio::{
 };
 
 pub(crate) use self::peers::Bodies;
-use self::peers::{Admitted, Peers, Rate, Room, TokenBucket};
+use self::peers::{Admitted, BodyBudget, Peers, Rate, TokenBucket};
 use crate::webhooks::Webhooks;
 
 /// What the paths of webhooks begin with.
@@ -260,8 +260,8 @@ impl Server {
         // The pool's own name of it: what a stranger writes there is of any length and any number.
         let Some(path) = self.webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
         // Taken until the end of it all.
-        let mut room = peer.room();
-        let body = match timeout(self.limits.timeout, read(body, self.limits.body, &mut room)).await {
+        let mut budget = peer.body_budget();
+        let body = match timeout(self.limits.timeout, read(body, self.limits.body, &mut budget)).await {
             Ok(Ok(whole)) => whole,
             Ok(Err(status)) => return status,
             Err(_) => return StatusCode::REQUEST_TIMEOUT,
@@ -282,14 +282,14 @@ impl Server {
 }
 
 /// Reads a body of at most so many bytes, for each of which there must be room while it is in memory.
-async fn read(mut body: Incoming, longest: usize, room: &mut Room<'_>) -> Result<Vec<u8>, StatusCode> {
+async fn read(mut body: Incoming, longest: usize, budget: &mut BodyBudget<'_>) -> Result<Vec<u8>, StatusCode> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
         if whole.len() + part.len() > longest {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        if !room.take(part.len()) {
+        if !budget.take(part.len()) {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
         // Exactly: to double it would take more than there is room for.

@@ -121,9 +121,9 @@ impl Drop for Admitted {
     }
 }
 
-/// Room that a body takes; its end gives it back.
+/// What a body takes of the memory for bodies; its end gives it back.
 #[derive(Debug)]
-pub(super) struct Room<'a> {
+pub(super) struct BodyBudget<'a> {
     of: &'a Admitted,
     /// All that it takes.
     bytes: usize,
@@ -131,7 +131,7 @@ pub(super) struct Room<'a> {
     long: usize,
 }
 
-impl Drop for Room<'_> {
+impl Drop for BodyBudget<'_> {
     fn drop(&mut self) {
         let (mut all, kind) = (self.of.peers.lock(), self.of.kind());
         all.room[kind] += self.long;
@@ -141,7 +141,7 @@ impl Drop for Room<'_> {
     }
 }
 
-impl Room<'_> {
+impl BodyBudget<'_> {
     /// Takes room for so many more bytes: first what is the connection's own, whatever others hold, and what is longer of what all have together.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         let (Bodies { own, long }, kind) = (self.of.peers.bodies, self.of.kind());
@@ -217,9 +217,9 @@ impl Admitted {
         peer.bucket.take(rate.into(), burst, now) && (peer.is_known(now) || all.shared.take(rate.into(), burst, now))
     }
 
-    /// No room yet, for a body.
-    pub(super) fn room(&self) -> Room<'_> {
-        Room { of: self, bytes: 0, long: 0 }
+    /// The budget of one more body, of which nothing is taken yet.
+    pub(super) fn body_budget(&self) -> BodyBudget<'_> {
+        BodyBudget { of: self, bytes: 0, long: 0 }
     }
 
     /// Which room is its own: it is a stranger's when it had sent no authentic webhook lately as it came.
@@ -362,28 +362,28 @@ mod tests {
             }
             let admitted: Vec<Vec<_>> =
                 (0..6).map(|n| (0..7).filter_map(|_| peers.admit(IpAddr::from([192, 0, 2, n]), now)).collect()).collect();
-            let mut rooms: Vec<Vec<_>> =
-                admitted.iter().map(|all| all[1..].iter().map(Admitted::room).collect()).collect();
+            let mut budgets: Vec<Vec<_>> =
+                admitted.iter().map(|all| all[1..].iter().map(Admitted::body_budget).collect()).collect();
             for (turn, (peer, ends, bytes)) in takes.into_iter().enumerate() {
-                let of_peer = &mut rooms[usize::from(peer)];
+                let of_peer = &mut budgets[usize::from(peer)];
                 let at = turn % of_peer.len();
                 if ends {
-                    of_peer[at] = admitted[usize::from(peer)][1 + at].room();
+                    of_peer[at] = admitted[usize::from(peer)][1 + at].body_budget();
                 } else {
                     of_peer[at].take(bytes);
                 }
                 for kind in 0..2 {
-                    let of_kind = rooms.iter().zip(0..).filter(|(_, n)| usize::from(known(*n)) == kind);
-                    let long: Vec<usize> = of_kind.map(|(of, _)| of.iter().map(|room| room.long).sum()).collect();
+                    let of_kind = budgets.iter().zip(0..).filter(|(_, n)| usize::from(known(*n)) == kind);
+                    let long: Vec<usize> = of_kind.map(|(of, _)| of.iter().map(|budget| budget.long).sum()).collect();
                     prop_assert!(long.iter().all(|&of_one| of_one <= BODIES.long / 2));
                     prop_assert_eq!(peers.lock().room[kind] + long.iter().sum::<usize>(), BODIES.long);
                 }
-                prop_assert!(rooms.iter().flatten().all(|room| room.bytes <= BODIES.own + room.long));
+                prop_assert!(budgets.iter().flatten().all(|budget| budget.bytes <= BODIES.own + budget.long));
             }
             for of_peer in &admitted {
-                prop_assert!(of_peer[0].room().take(BODIES.own), "what is its own");
+                prop_assert!(of_peer[0].body_budget().take(BODIES.own), "what is its own");
             }
-            drop(rooms);
+            drop(budgets);
             prop_assert_eq!(peers.lock().room, [BODIES.long; 2]);
             prop_assert!(peers.lock().peers.values().all(|peer| peer.held == [0; 2]));
         }
