@@ -23,7 +23,7 @@ use lightsout_core::{
     duration::format_about,
     platform::Queue,
     record::TickTrouble,
-    scaling::{Experience, Lately, ScalerPolicy},
+    scaling::{Experience, RecentDesired, ScalerPolicy},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -124,7 +124,7 @@ pub(crate) struct Pool {
     /// What was last written without an answer that says whether it took effect.
     unanswered: Option<u32>,
     /// What is known to have been desired lately, and the beginning of its time.
-    lately: Lately,
+    recent_desired: RecentDesired,
     origin: Instant,
     /// What became of the raises so far.
     experience: Experience,
@@ -165,7 +165,7 @@ impl Pool {
                 writing: None,
                 writing_since: None,
                 unanswered: None,
-                lately: Lately::default(),
+                recent_desired: RecentDesired::default(),
                 origin: Instant::now(),
                 experience: Experience::default(),
                 waited: 0,

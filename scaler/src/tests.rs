@@ -3,11 +3,11 @@
 mod checking;
 pub(crate) mod hinting;
 mod isolation;
-mod lately;
 mod metering;
 mod outlook;
 mod partial;
 mod raising;
+mod recent_desired;
 mod releasing;
 mod remembering;
 mod rotation;

@@ -7,7 +7,7 @@
 //! The target follows from demand alone, never from the desired capacity that was read plus something. So it does not
 //! matter how often it is planned, or by how many scalers. It is compared with the desired capacity and not with the
 //! instances in service: instances that still boot count. It is compared with what is known to have been desired lately,
-//! too ([`Lately`]), because a write is absolute and a reading may be stale: what is only the higher of the two numbers
+//! too ([`RecentDesired`]), because a write is absolute and a reading may be stale: what is only the higher of the two numbers
 //! that were read must not be written over the higher one.
 
 use std::time::Duration;
@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use crate::platform::Demand;
 
 mod explanation;
-mod lately;
 mod outlook;
+mod recent_desired;
 mod schedule;
 
 pub use explanation::{Explanation, Limit};
-pub use lately::{Change, Lately, STALENESS};
 pub use outlook::{Experience, Outlook, Sight};
+pub use recent_desired::{Change, RecentDesired, STALENESS};
 pub use schedule::{Entry, Schedule, Zone};
 
 /// What the operator decides about a pool's growth.
@@ -81,7 +81,7 @@ pub struct Capacity {
     pub max: u32,
     /// The desired capacity: instances that boot count.
     pub desired: u32,
-    /// The highest that is known to have been desired lately ([`Lately::highest`]), where that is above `desired`. It may
+    /// The highest that is known to have been desired lately ([`RecentDesired::highest`]), where that is above `desired`. It may
     /// hold still, so nothing is written below it.
     pub lately: u32,
 }

@@ -102,9 +102,9 @@ pub(super) async fn looks(
 impl Pool {
     /// Takes a reading of the group over. Whether it is the only one of late.
     pub(super) fn look(&mut self, view: &View) -> bool {
-        self.lately.forget(self.time(Instant::now()));
-        let first = self.lately.is_empty();
-        self.lately.learn(self.time(view.at), view.group.desired);
+        self.recent_desired.forget(self.time(Instant::now()));
+        let first = self.recent_desired.is_empty();
+        self.recent_desired.learn(self.time(view.at), view.group.desired);
         first
     }
 
@@ -163,13 +163,13 @@ impl Pool {
             Some(Err(error)) => self.without_history(&error),
         };
         self.look(&latest);
-        self.lately.learn_changes(&changes);
+        self.recent_desired.learn_changes(&changes);
         Ok((latest, changes))
     }
 
     /// The highest that may be desired, given these changes of late.
     pub(super) fn highest(&self, changes: &[Change]) -> u32 {
-        self.lately.highest(changes, self.time(Instant::now()))
+        self.recent_desired.highest(changes, self.time(Instant::now()))
     }
 
     /// Learns what the raises so far were good for.
@@ -244,7 +244,7 @@ impl Pool {
     /// Remembers a write that has taken effect, or, without an answer, may have or may yet.
     pub(super) fn wrote(&mut self, to: u32, answered: bool) {
         self.unanswered = Some(to).filter(|_| !answered);
-        self.lately.learn(self.time(Instant::now()), to);
+        self.recent_desired.learn(self.time(Instant::now()), to);
         self.experience.raised(to);
     }
 

@@ -20,25 +20,25 @@ fn left(seconds: u64) -> Change {
 
 #[test]
 fn the_highest_of_lately_holds_until_a_description_must_show_what_followed() {
-    let mut lately = Lately::default();
-    assert!(lately.is_empty());
-    lately.learn(at(100), 40);
-    lately.learn(at(110), 10);
-    lately.learn(at(105), 20);
+    let mut recent = RecentDesired::default();
+    assert!(recent.is_empty());
+    recent.learn(at(100), 40);
+    recent.learn(at(110), 10);
+    recent.learn(at(105), 20);
     for (now, expected) in [(110, 40), (130, 40), (131, 20), (136, 10), (140, 10), (141, 0)] {
-        assert_eq!(lately.highest(&[], at(now)), expected, "at {now} s");
+        assert_eq!(recent.highest(&[], at(now)), expected, "at {now} s");
     }
-    lately.forget(at(131));
-    assert_eq!(lately.highest(&[], at(110)), 20, "what is forgotten is gone");
-    assert!(!lately.is_empty());
-    lately.forget(at(141));
-    assert!(lately.is_empty());
+    recent.forget(at(131));
+    assert_eq!(recent.highest(&[], at(110)), 20, "what is forgotten is gone");
+    assert!(!recent.is_empty());
+    recent.forget(at(141));
+    assert!(recent.is_empty());
 }
 
 #[test]
 fn what_the_history_tells_of_a_fall_is_believed_at_once() {
-    let mut lately = Lately::default();
-    lately.learn(at(100), 5);
+    let mut recent = RecentDesired::default();
+    recent.learn(at(100), 5);
     for (name, changes, expected) in [
         ("nobody left", vec![], 5),
         ("two left", vec![left(101), left(109)], 3),
@@ -50,11 +50,11 @@ fn what_the_history_tells_of_a_fall_is_believed_at_once() {
         ("before it was known", vec![set(99, 2)], 5),
         ("at the same moment: either may be the later", vec![set(100, 2)], 5),
     ] {
-        let mut lately = lately.clone();
-        lately.learn_changes(&changes);
-        assert_eq!(lately.highest(&changes, at(110)), expected, "{name}");
-        lately.learn_changes(&changes);
-        assert_eq!(lately.highest(&changes, at(110)), expected, "{name}, told again");
+        let mut recent = recent.clone();
+        recent.learn_changes(&changes);
+        assert_eq!(recent.highest(&changes, at(110)), expected, "{name}");
+        recent.learn_changes(&changes);
+        assert_eq!(recent.highest(&changes, at(110)), expected, "{name}, told again");
     }
 }
 
@@ -92,7 +92,7 @@ struct World {
     /// What was desired, and since when.
     desired: Vec<(Duration, u32)>,
     changes: Vec<Change>,
-    scalers: [Lately; 2],
+    scalers: [RecentDesired; 2],
     /// Whether the scalers remember: `false` is what they did before.
     remember: bool,
     lowered: Vec<(u32, u32)>,
@@ -161,17 +161,17 @@ impl World {
         let demand = Demand { queued: need, running: Some(0), poll_after: None };
         let (first, second) = (self.describe(lags.0), self.describe(lags.1));
         let shown = self.changes[..self.changes.len().saturating_sub(hidden)].to_vec();
-        let lately = &mut self.scalers[who];
-        lately.forget(self.now);
-        lately.learn(self.now, first);
+        let recent = &mut self.scalers[who];
+        recent.forget(self.now);
+        recent.learn(self.now, first);
         let capacity = Capacity { max: 1000, desired: first, ..Capacity::default() };
         let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, Past::default()) else { return None };
         if !self.remember {
             return Some(to);
         }
-        lately.learn(self.now, second);
-        lately.learn_changes(&shown);
-        let lately = lately.highest(&shown, self.now);
+        recent.learn(self.now, second);
+        recent.learn_changes(&shown);
+        let lately = recent.highest(&shown, self.now);
         let capacity = Capacity { desired: second, lately, ..capacity };
         match plan(&policy, &demand, capacity, Past::default()) {
             Plan::Hold(_) => None,

@@ -15,7 +15,7 @@ pub const STALENESS: Duration = Duration::from_secs(30);
 /// What was read and written of one group's desired capacity within [`STALENESS`]. Times are since any origin that stays
 /// the same; they may be handed in in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lately {
+pub struct RecentDesired {
     /// Oldest first, values falling: a later one that is as high says all that an earlier one does.
     known: Vec<(Duration, u32)>,
 }
@@ -29,7 +29,7 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-impl Lately {
+impl RecentDesired {
     /// A description or a write said so at this time. A write whose answer was lost counts: it may have been applied.
     pub fn learn(&mut self, at: Duration, desired: u32) {
         if self.known.iter().any(|(later, value)| *later >= at && *value >= desired) {
