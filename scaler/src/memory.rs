@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use jiff::Timestamp;
-use lightsout_core::{record::TickTrouble, scaling::Experience};
+use lightsout_core::{record::TickTrouble, scaling::RaiseHistory};
 use lightsout_io::files::replace;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,8 @@ pub(crate) struct PoolMemory {
     /// What failed in the last tick, and stands until the next one.
     pub(crate) failed: Option<(TickTrouble, String)>,
     /// What became of the raises so far.
-    pub(crate) experience: Experience,
+    #[serde(rename = "experience")]
+    pub(crate) raise_history: RaiseHistory,
     /// The queue's own.
     pub(crate) queue: Option<String>,
     /// The cloud's own, of the group's raises.

@@ -23,7 +23,7 @@ use lightsout_core::{
     duration::format_about,
     platform::Queue,
     record::TickTrouble,
-    scaling::{Experience, RecentDesired, ScalerPolicy},
+    scaling::{RaiseHistory, RecentDesired, ScalerPolicy},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -127,7 +127,7 @@ pub(crate) struct Pool {
     recent_desired: RecentDesired,
     origin: Instant,
     /// What became of the raises so far.
-    experience: Experience,
+    raise_history: RaiseHistory,
     /// For how many ticks in a row it has been waiting to be raised.
     waited: u32,
     /// Whether the group's history could not be read.
@@ -167,7 +167,7 @@ impl Pool {
                 unanswered: None,
                 recent_desired: RecentDesired::default(),
                 origin: Instant::now(),
-                experience: Experience::default(),
+                raise_history: RaiseHistory::default(),
                 waited: 0,
                 blind: false,
                 members_hidden: false,
@@ -201,7 +201,7 @@ impl Pool {
             settings: self.identity(),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
             failed: self.failed.clone(),
-            experience: self.experience.clone(),
+            raise_history: self.raise_history.clone(),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
             group: regions.region(&self.settings.location()).groups.memory(&self.settings.group),
         }
@@ -216,7 +216,7 @@ impl Pool {
         let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
-        self.experience.clone_from(&memory.experience);
+        self.raise_history.clone_from(&memory.raise_history);
         if let Some(known) = &memory.group {
             regions.region(&self.settings.location()).groups.recall(&self.settings.group, known);
             // What became of that raise is in the history, and a run of `once` has no time to wait in before it looks.

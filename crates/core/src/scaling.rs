@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::platform::Demand;
 
 mod explanation;
-mod outlook;
+mod raise_history;
 mod recent_desired;
 mod schedule;
 
 pub use explanation::{Explanation, Limit};
-pub use outlook::{Experience, Outlook, Sight};
+pub use raise_history::{Observation, Outlook, RaiseHistory};
 pub use recent_desired::{Change, RecentDesired, STALENESS};
 pub use schedule::{Entry, Schedule, Zone};
 
@@ -176,9 +176,9 @@ pub fn floor(policy: &ScalerPolicy, capacity: Capacity) -> u32 {
 }
 
 /// What a tick saw of a pool, given what is desired, at most.
-pub fn sight(policy: &ScalerPolicy, demand: &Demand, desired: u32) -> Sight {
+pub fn observation(policy: &ScalerPolicy, demand: &Demand, desired: u32) -> Observation {
     let terms = weigh(policy, demand, Capacity { desired, ..Capacity::default() }, Outlook::default());
-    Sight {
+    Observation {
         queued: demand.queued,
         running: terms.running,
         desired,

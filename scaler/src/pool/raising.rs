@@ -14,7 +14,7 @@ use lightsout_core::{
     metrics::cloud_reason,
     platform::Demand,
     record::{Decision, Outcome},
-    scaling::{Change, Plan, STALENESS, sight},
+    scaling::{Change, Plan, STALENESS, observation},
     settings::PoolSettings,
 };
 use tokio::time::{timeout, timeout_at};
@@ -175,11 +175,11 @@ impl Pool {
     /// Learns what the raises so far were good for.
     pub(super) async fn see(&mut self, context: &TickContext, demand: &Demand, group: &GroupView, changes: &[Change]) {
         let desired = self.highest(changes).max(group.desired);
-        let sight = sight(&self.policy, demand, desired);
-        self.experience.see(sight, wall_clock());
-        if self.experience.doubts_members() {
+        let observation = observation(&self.policy, demand, desired);
+        self.raise_history.see(observation, wall_clock());
+        if self.raise_history.doubts_members() {
             let muster = Box::pin(self.muster(context)).await;
-            self.experience.learn(muster, wall_clock());
+            self.raise_history.learn(muster, wall_clock());
         }
     }
 
@@ -245,7 +245,7 @@ impl Pool {
     pub(super) fn wrote(&mut self, to: u32, answered: bool) {
         self.unanswered = Some(to).filter(|_| !answered);
         self.recent_desired.learn(self.time(Instant::now()), to);
-        self.experience.raised(to);
+        self.raise_history.raised(to);
     }
 
     /// Tells the agents what to keep, once all raises that wait have had their turn. It is advice, so a failure is no failure of the tick.

@@ -204,7 +204,7 @@ impl Pool {
     }
 
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
-        let outlook = self.experience.outlook(wall_clock());
+        let outlook = self.raise_history.outlook(wall_clock());
         let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
         plan(&self.policy, demand, capacity(group, lately), past)
     }

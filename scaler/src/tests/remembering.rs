@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind},
     record::{Outcome, TickTrouble},
-    scaling::{Experience, Sight},
+    scaling::{Observation, RaiseHistory},
 };
 use lightsout_io::testing::{Answer, Server};
 
@@ -125,14 +125,14 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
         settings: "x".into(),
         not_before: Some(Timestamp::from_millisecond(1_795_773_182_163).unwrap()),
         failed: Some((TickTrouble::Throttled, "429".into())),
-        experience: {
-            let mut experience = Experience::default();
-            experience.see(
-                Sight { queued: 1, running: None, desired: 2, slots: 3, needed: 4, silent_after: Duration::ZERO },
+        raise_history: {
+            let mut raise_history = RaiseHistory::default();
+            raise_history.see(
+                Observation { queued: 1, running: None, desired: 2, slots: 3, needed: 4, silent_after: Duration::ZERO },
                 Duration::from_secs(9),
             );
-            experience.raised(5);
-            experience
+            raise_history.raised(5);
+            raise_history
         },
         queue: Some("y".into()),
         group: Some("z".into()),

@@ -17,7 +17,7 @@ use lightsout_core::{
     cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HookRules, ProtectionSupport},
     invariants::Deadline,
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
-    scaling::{Capacity, Experience, Past, Plan, floor, sight},
+    scaling::{Capacity, Past, Plan, RaiseHistory, floor, observation},
     time::Tick,
 };
 
@@ -47,7 +47,7 @@ const DRAINS: DrainRules =
 /// The scaler, and what it remembers between two ticks.
 pub(super) struct Scaler {
     pub(super) settings: Ours,
-    experience: Experience,
+    raise_history: RaiseHistory,
     raised: Option<Tick>,
     ticked: Option<Tick>,
     hinted: bool,
@@ -55,7 +55,7 @@ pub(super) struct Scaler {
 
 impl Scaler {
     pub(super) fn new(settings: Ours) -> Self {
-        Self { settings, experience: Experience::default(), raised: None, ticked: None, hinted: false }
+        Self { settings, raise_history: RaiseHistory::default(), raised: None, ticked: None, hinted: false }
     }
 }
 
@@ -71,17 +71,17 @@ impl World<'_> {
         let policy = policy.as_ref();
         let since_start = now.since(Tick::ZERO);
         (scaler.ticked, scaler.hinted) = (Some(now), false);
-        scaler.experience.see(sight(policy, &demand, capacity.desired), since_start);
+        scaler.raise_history.see(observation(policy, &demand, capacity.desired), since_start);
         let past = Past {
             since_raise: scaler.raised.map(|at| now.since(at)),
             unanswered: None,
-            outlook: scaler.experience.outlook(since_start),
+            outlook: scaler.raise_history.outlook(since_start),
         };
         let plan = (scaler.settings.plan)(policy, &demand, capacity, past);
         self.group.floor = floor(policy, capacity);
         if let Plan::Raise { to, .. } = plan {
             scaler.raised = Some(now);
-            scaler.experience.raised(to);
+            scaler.raise_history.raised(to);
             self.raise(to);
         }
     }

@@ -89,18 +89,18 @@ fn a_dead_member_is_left_out_also_while_others_work() {
         ("its agents write no sign", Some(Muster { ready: 0, missing: 4 }), 0),
         ("its cloud tells none", None, 0),
     ] {
-        let mut experience = Experience::default();
+        let mut raise_history = RaiseHistory::default();
         for tick in 1..=600_u32 {
             let now = Duration::from_secs(86_400) + tick * Duration::from_secs(10);
             let demand = Demand { queued: 2 + tick % 2, running: Some(3), poll_after: None };
-            experience.see(sight(&ScalerPolicy::default(), &demand, 4), now);
-            if experience.doubts_members() {
-                experience.learn(muster, now);
+            raise_history.see(observation(&ScalerPolicy::default(), &demand, 4), now);
+            if raise_history.doubts_members() {
+                raise_history.learn(muster, now);
             }
             let early = tick < 150;
-            assert!(!early || experience.outlook(now).silent == 0, "{name}: after {tick} ticks");
+            assert!(!early || raise_history.outlook(now).silent == 0, "{name}: after {tick} ticks");
         }
-        assert_eq!(experience.outlook(Duration::MAX).silent, expected, "{name}");
+        assert_eq!(raise_history.outlook(Duration::MAX).silent, expected, "{name}");
     }
 }
 
@@ -108,43 +108,43 @@ fn a_dead_member_is_left_out_also_while_others_work() {
 #[test]
 fn where_most_bear_no_sign_it_is_their_version_that_lacks_it() {
     for (ready, missing, silent) in [(8, 2, 1), (5, 5, 0), (2, 8, 0)] {
-        let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+        let (mut raise_history, mut now) = (RaiseHistory::default(), Duration::from_secs(86_400));
         // Jobs come and are taken all the time, and two of ten have none.
         for queued in [3, 2].into_iter().cycle().take(1_000) {
             now += Duration::from_secs(10);
             let demand = Demand { queued, running: Some(8), poll_after: None };
-            experience.see(sight(&ScalerPolicy::default(), &demand, 10), now);
-            if experience.doubts_members() {
+            raise_history.see(observation(&ScalerPolicy::default(), &demand, 10), now);
+            if raise_history.doubts_members() {
                 break;
             }
         }
-        assert!(experience.doubts_members(), "jobs have waited for long enough");
-        experience.learn(Some(Muster { ready, missing }), now);
-        assert_eq!(experience.outlook(now).silent, silent, "{ready} ready, {missing} without the sign");
+        assert!(raise_history.doubts_members(), "jobs have waited for long enough");
+        raise_history.learn(Some(Muster { ready, missing }), now);
+        assert_eq!(raise_history.outlook(now).silent, silent, "{ready} ready, {missing} without the sign");
     }
 }
 
 #[test]
 fn no_more_are_left_out_than_are_there() {
-    let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+    let (mut raise_history, mut now) = (RaiseHistory::default(), Duration::from_secs(86_400));
     let demand = Demand { queued: 1, running: Some(0), poll_after: None };
-    let mut look = |experience: &mut Experience, desired| {
+    let mut look = |raise_history: &mut RaiseHistory, desired| {
         now += Duration::from_secs(10);
-        experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
-        experience.outlook(now).silent
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, desired), now);
+        raise_history.outlook(now).silent
     };
-    let silent = (0..200).map(|_| look(&mut experience, 1)).last();
+    let silent = (0..200).map(|_| look(&mut raise_history, 1)).last();
     assert_eq!(silent, Some(1), "nothing has happened for half an hour");
-    assert_eq!(look(&mut experience, 0), 0, "it is gone");
+    assert_eq!(look(&mut raise_history, 0), 0, "it is gone");
 }
 
 #[test]
 fn where_it_is_not_known_how_many_work_no_member_is_suspected_beside_others() {
-    let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+    let (mut raise_history, mut now) = (RaiseHistory::default(), Duration::from_secs(86_400));
     for queued in [3, 2].into_iter().cycle().take(1_000) {
         now += Duration::from_secs(10);
         let demand = Demand { queued, running: None, poll_after: None };
-        experience.see(sight(&ScalerPolicy::default(), &demand, 10), now);
-        assert!(!experience.doubts_members());
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, 10), now);
+        assert!(!raise_history.doubts_members());
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     cloud::Muster,
     platform::Demand,
-    scaling::{Capacity, Past, Plan, ScalerPolicy, plan, sight},
+    scaling::{Capacity, Past, Plan, ScalerPolicy, observation, plan},
 };
 
 /// Ten minutes without a job, and an instance leaves.
@@ -28,7 +28,7 @@ enum Kind {
 /// A pool tick by tick, every ten seconds.
 struct World {
     now: u64,
-    experience: Experience,
+    raise_history: RaiseHistory,
     /// Whether each tick is a process of its own.
     runs: bool,
     /// Whether the cloud tells who has been ready, and when that was asked.
@@ -49,7 +49,7 @@ impl World {
     fn new(born: Kind) -> Self {
         Self {
             now: 1000,
-            experience: Experience::default(),
+            raise_history: RaiseHistory::default(),
             runs: false,
             signs: false,
             looks: Vec::new(),
@@ -69,8 +69,8 @@ impl World {
     fn tick(&mut self) {
         self.now += 10;
         if self.runs {
-            let memory = serde_json::to_string(&self.experience).unwrap();
-            self.experience = serde_json::from_str(&memory).unwrap();
+            let memory = serde_json::to_string(&self.raise_history).unwrap();
+            self.raise_history = serde_json::from_str(&memory).unwrap();
         }
         let mut possible = self.possible;
         self.instances.retain_mut(|instance| match instance {
@@ -89,24 +89,24 @@ impl World {
         let desired = u32::try_from(self.instances.len()).unwrap();
         let (queued, now) = (self.possible + self.impossible, self.time());
         let demand = Demand { queued, running: Some(0), poll_after: None };
-        self.experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+        self.raise_history.see(observation(&ScalerPolicy::default(), &demand, desired), now);
         let count = |kind: fn(&Kind) -> bool| self.instances.iter().filter(|it| kind(it)).count().try_into().unwrap();
         let missing = count(|kind| *kind == Kind::Dead);
-        if self.experience.doubts_members() {
+        if self.raise_history.doubts_members() {
             self.looks.push(self.now);
             let ready = count(|kind| matches!(kind, Kind::Good { .. } | Kind::Ready));
-            self.experience.learn(self.signs.then_some(Muster { ready, missing }), now);
+            self.raise_history.learn(self.signs.then_some(Muster { ready, missing }), now);
             let silent = self.outlook().silent;
             assert!(!self.signs || silent <= missing, "{silent} of {missing}: who has been ready is never left out");
         }
         let Outlook { silent, ready, .. } = self.outlook();
         assert!(silent + ready <= desired, "{silent} + {ready} of {desired}: no instance is both");
-        let past = Past { outlook: self.experience.outlook(now), ..Past::default() };
+        let past = Past { outlook: self.raise_history.outlook(now), ..Past::default() };
         let capacity = Capacity { max: 100, desired, ..Capacity::default() };
         let planned = plan(&ScalerPolicy::default(), &demand, capacity, past);
         self.reason = planned.explanation().to_string();
         if let Plan::Raise { to, .. } = planned {
-            self.experience.raised(to);
+            self.raise_history.raised(to);
             let more = usize::try_from(to - desired).unwrap();
             self.instances.extend(vec![self.born; more]);
             self.launches.extend(vec![self.now; more]);
@@ -136,7 +136,7 @@ impl World {
     }
 
     fn outlook(&self) -> Outlook {
-        self.experience.outlook(self.time())
+        self.raise_history.outlook(self.time())
     }
 }
 
@@ -175,8 +175,8 @@ fn runs_that_remember_one_another_decide_as_a_loop_does() {
         };
         assert_eq!(launches(true), launches(false), "{name}");
     }
-    let nothing = Experience::default();
-    assert_eq!(serde_json::from_str::<Experience>(&serde_json::to_string(&nothing).unwrap()).unwrap(), nothing);
+    let nothing = RaiseHistory::default();
+    assert_eq!(serde_json::from_str::<RaiseHistory>(&serde_json::to_string(&nothing).unwrap()).unwrap(), nothing);
 }
 
 #[test]
@@ -231,17 +231,17 @@ fn a_herd_that_leaves_just_when_a_job_comes_brakes_nothing() {
 
 #[test]
 fn a_backlog_whose_instances_leave_after_each_job_is_no_doubt() {
-    let mut experience = Experience::default();
+    let mut raise_history = RaiseHistory::default();
     let mut now = Duration::from_secs(1000);
     for round in 0..500_u32 {
         now += Duration::from_secs(10);
         // Ten at work, one of which was replaced: as many jobs came as were taken.
         for desired in [10, 9] {
             let demand = Demand { queued: 30 + round % 2, running: Some(desired), poll_after: None };
-            experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+            raise_history.see(observation(&ScalerPolicy::default(), &demand, desired), now);
         }
-        experience.raised(10);
-        assert_eq!(experience.outlook(now), Outlook::default(), "round {round}");
+        raise_history.raised(10);
+        assert_eq!(raise_history.outlook(now), Outlook::default(), "round {round}");
     }
 }
 
@@ -250,21 +250,21 @@ fn a_raise_for_which_no_job_waited_or_past_which_others_went_was_not_in_vain() {
     for (name, queued, grows, seen) in
         [("spare ones", 0, 0, [1, 0]), ("others raised further, and one left", 1, 3, [4, 3])]
     {
-        let mut experience = Experience::default();
+        let mut raise_history = RaiseHistory::default();
         let mut now = Duration::from_secs(1000);
-        let mut see = |experience: &mut Experience, desired| {
+        let mut see = |raise_history: &mut RaiseHistory, desired| {
             now += Duration::from_secs(10);
             let demand = Demand { queued, running: Some(0), poll_after: None };
-            experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+            raise_history.see(observation(&ScalerPolicy::default(), &demand, desired), now);
             now
         };
         for round in 0..5 {
             let before = 1 + grows * round;
-            see(&mut experience, before);
-            experience.raised(before + 1);
-            see(&mut experience, before + seen[0]);
-            let now = see(&mut experience, before + seen[1]);
-            assert_eq!(experience.outlook(now), Outlook::default(), "{name}, round {round}");
+            see(&mut raise_history, before);
+            raise_history.raised(before + 1);
+            see(&mut raise_history, before + seen[0]);
+            let now = see(&mut raise_history, before + seen[1]);
+            assert_eq!(raise_history.outlook(now), Outlook::default(), "{name}, round {round}");
         }
     }
 }
@@ -290,10 +290,10 @@ fn an_instance_whose_agent_never_began_hides_no_job() {
 #[test]
 fn nobody_has_been_silent_before_the_first_look() {
     for now in [Duration::ZERO, Duration::from_secs(7 * 86_400)] {
-        let mut experience = Experience::default();
+        let mut raise_history = RaiseHistory::default();
         let demand = Demand { queued: 40, running: Some(0), poll_after: None };
-        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
-        assert_eq!(experience.outlook(now), Outlook::default(), "{now:?}");
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, 2), now);
+        assert_eq!(raise_history.outlook(now), Outlook::default(), "{now:?}");
     }
 }
 
@@ -324,7 +324,7 @@ fn a_silent_instance_and_a_job_that_nobody_can_take_are_told_apart() {
 fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
     const BOOT: u64 = 40;
     const JOB: u64 = 15;
-    let mut experience = Experience::default();
+    let mut raise_history = RaiseHistory::default();
     let mut chance = seed;
     let (mut waiting, mut waits) = (VecDeque::new(), Vec::new());
     // When an instance is up, and when one ends with its job.
@@ -351,12 +351,12 @@ fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
         let now = Duration::from_secs(86_400 + second);
         let demand = Demand { queued, running: Some(running), poll_after: None };
         let capacity = Capacity { max: 100, desired: booting + running, ..Capacity::default() };
-        experience.see(sight(&ScalerPolicy::default(), &demand, capacity.desired), now);
-        let outlook = if remembers { experience.outlook(now) } else { Outlook::default() };
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, capacity.desired), now);
+        let outlook = if remembers { raise_history.outlook(now) } else { Outlook::default() };
         if let Plan::Raise { to, .. } =
             plan(&ScalerPolicy::default(), &demand, capacity, Past { outlook, ..Past::default() })
         {
-            experience.raised(to);
+            raise_history.raised(to);
             up.extend((capacity.desired..to).map(|_| second + BOOT));
         }
     }
@@ -407,13 +407,13 @@ fn a_gap_is_no_silence_and_ends_a_pause() {
         world.now = world.now.checked_add_signed(then).unwrap();
         world.tick();
         assert_eq!(world.outlook(), Outlook::default(), "{name}");
-        let mut experience = Experience::default();
+        let mut raise_history = RaiseHistory::default();
         let demand = Demand { queued: 2, running: Some(0), poll_after: None };
         let now = Duration::from_secs(86_400);
-        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, 2), now);
         let now = Duration::from_secs(86_400_u64.checked_add_signed(then).unwrap());
-        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
-        assert_eq!(experience.outlook(now), Outlook::default(), "{name}");
+        raise_history.see(observation(&ScalerPolicy::default(), &demand, 2), now);
+        assert_eq!(raise_history.outlook(now), Outlook::default(), "{name}");
     }
 }
 
@@ -422,11 +422,11 @@ fn a_gap_is_no_silence_and_ends_a_pause() {
 fn a_dead_instance_hides_no_job_from_rare_looks() {
     let demand = Demand { queued: 1, running: Some(0), poll_after: None };
     for (every, expected) in [(10, 151), (60, 51), (300, 51)] {
-        let mut experience = Experience::default();
+        let mut raise_history = RaiseHistory::default();
         let looks = (1..=200_u32).find(|look| {
             let now = Duration::from_secs(every) * *look;
-            experience.see(sight(&ScalerPolicy::default(), &demand, 1), now);
-            experience.outlook(now).silent == 1
+            raise_history.see(observation(&ScalerPolicy::default(), &demand, 1), now);
+            raise_history.outlook(now).silent == 1
         });
         assert_eq!(looks, Some(expected), "25 min of which no gap counts for more than 30 s, each {every} s");
     }

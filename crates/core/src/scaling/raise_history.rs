@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// What one tick saw of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sight {
+pub struct Observation {
     /// Jobs that wait.
     pub queued: u32,
     /// Jobs that run; `None` when that is not known.
@@ -48,7 +48,7 @@ pub struct Sight {
     pub silent_after: Duration,
 }
 
-impl Sight {
+impl Observation {
     /// How many of the desired instances have no job, as far as is known.
     fn without_job(self) -> u32 {
         self.desired.saturating_sub(self.running.unwrap_or(0).div_ceil(self.slots))
@@ -79,8 +79,8 @@ fn is_zero(count: &u32) -> bool {
 /// One pool's raises and what became of them. Small; it may be lost at any time, and then the next raises are free again. A later process may take it
 /// over, if its times have the same origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Experience {
-    last: Option<Sight>,
+pub struct RaiseHistory {
+    last: Option<Observation>,
     /// When that was.
     seen: Duration,
     raise: Option<Raise>,
@@ -120,24 +120,24 @@ struct Raise {
     served: bool,
 }
 
-impl Experience {
-    /// Takes a tick's sight over. Times are since any origin. Where this one is more than 30 s after the last one, or before
+impl RaiseHistory {
+    /// Takes a tick's observation over. Times are since any origin. Where this one is more than 30 s after the last one, or before
     /// it, what became of the raises is forgotten, and of the gap no more than 30 s count as silence.
-    pub fn see(&mut self, sight: Sight, now: Duration) {
-        // Of what was before the first sight nothing is known, nor of a gap when the clock was set back.
+    pub fn see(&mut self, observation: Observation, now: Duration) {
+        // Of what was before the first observation nothing is known, nor of a gap when the clock was set back.
         let gap = self.last.and(now.checked_sub(self.seen));
         if gap.is_none_or(|gap| gap > LONGEST_GAP) {
             (self.raise, self.unmet, self.in_vain, self.not_before) = (None, 0, 0, Duration::ZERO);
         }
         self.seen = now;
-        let before = self.last.replace(sight).unwrap_or(sight);
-        let served = sight.queued < before.queued || sight.running > before.running;
-        let fell = sight.desired < before.desired;
+        let before = self.last.replace(observation).unwrap_or(observation);
+        let served = observation.queued < before.queued || observation.running > before.running;
+        let fell = observation.desired < before.desired;
         if let Some(raise) = &mut self.raise {
-            raise.low = raise.low.min(sight.queued);
+            raise.low = raise.low.min(observation.queued);
             // Whoever ended a job has done it, and may leave before the instance of this raise has even begun.
-            raise.served |= served || sight.running < before.running;
-            if fell && sight.desired < raise.to {
+            raise.served |= served || observation.running < before.running;
+            if fell && observation.desired < raise.to {
                 if !raise.served && raise.low > 0 {
                     self.in_vain = self.in_vain.saturating_add(1);
                     self.unmet = raise.low;
@@ -146,39 +146,39 @@ impl Experience {
                 self.raise = None;
             }
         }
-        if sight.queued < self.unmet {
+        if observation.queued < self.unmet {
             (self.unmet, self.in_vain, self.not_before) = (0, 0, Duration::ZERO);
         }
-        self.silent = self.silent.min(sight.without_job());
+        self.silent = self.silent.min(observation.without_job());
         let watched = gap.unwrap_or_default().min(LONGEST_GAP);
         (self.still, self.crowded) = (self.still + watched, self.crowded + watched);
-        if sight.queued == 0 {
+        if observation.queued == 0 {
             self.crowded = Duration::ZERO;
         }
-        if sight.queued == 0 || served || sight.desired != before.desired {
+        if observation.queued == 0 || served || observation.desired != before.desired {
             (self.still, self.ready) = (Duration::ZERO, 0);
         }
         let look_due = self.looked.and_then(|looked| now.checked_sub(looked)).is_none_or(|since| since >= LOOK_AGAIN);
         self.suspected = 0;
-        if self.still >= sight.silent_after && (look_due || !self.told) {
+        if self.still >= observation.silent_after && (look_due || !self.told) {
             (self.still, self.crowded) = (Duration::ZERO, Duration::ZERO);
-            self.suspect(sight);
+            self.suspect(observation);
             self.silent = self.suspected;
-        } else if look_due && self.crowded >= sight.silent_after && sight.running.is_some() {
+        } else if look_due && self.crowded >= observation.silent_after && observation.running.is_some() {
             // Where others work the numbers prove nothing: only the members themselves tell.
             self.crowded = Duration::ZERO;
-            self.suspect(sight);
+            self.suspect(observation);
         }
         self.doubted = look_due && (self.silent > 0 || self.suspected > 0);
     }
 
     /// So many are suspected that one is raised past them. Those that are raised past others are not suspected as well.
-    fn suspect(&mut self, sight: Sight) {
+    fn suspect(&mut self, observation: Observation) {
         if self.silent == 0 {
-            self.base = sight.desired;
+            self.base = observation.desired;
         }
-        let hiding = sight.desired.saturating_sub(sight.needed) + 1;
-        self.suspected = self.silent.max(hiding).min(sight.without_job()).min(self.base);
+        let hiding = observation.desired.saturating_sub(observation.needed) + 1;
+        self.suspected = self.silent.max(hiding).min(observation.without_job()).min(self.base);
     }
 
     /// Whether the members are to be looked at before the next plan, and what is found handed to [`learn`](Self::learn).
