@@ -18,7 +18,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, chronicle::Life, event::Event, host::ToldToDrain, policy::Protection, salt::Salt},
+    agent::{Agent, chronicle::Life, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -262,7 +262,7 @@ pub(crate) async fn run_on(
         host.capabilities(),
         entry,
         runner_alive,
-        Salt::of(&instance),
+        Jitter::of(&instance),
         clock.now(),
     );
     if let Some(expires) = image::runner_expires(&settings) {

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod chronicle;
 pub mod event;
 pub mod host;
+pub mod jitter;
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "an outcome that does not fit its request is noted in its own words, whichever it is"
@@ -24,7 +25,6 @@ pub mod lifecycle;
 mod operations;
 pub mod phase;
 pub mod policy;
-pub mod salt;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -37,10 +37,10 @@ use self::{
     action::{Action, Request},
     event::{Event, Order, OrderId, Outcome, RequestId},
     host::{EffectId, HostEffect, HostResult, JournalEntry},
+    jitter::Jitter,
     operations::{LifecycleView, Operations},
     phase::{BrokenBy, Phase, Saved},
     policy::AgentPolicy,
-    salt::Salt,
 };
 use crate::{
     activity::Activity,
@@ -101,18 +101,18 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that begins: on a fresh instance, or after a restart with what the journal said and whether a runner was found alive.
-    /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `salt` what sets this instance apart from others.
+    /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `jitter` what sets this instance apart from others.
     pub fn new(
         policy: AgentPolicy,
         rules: DrainRules,
         cloud: Capabilities,
         entry: JournalEntry,
         runner_alive: bool,
-        salt: Salt,
+        jitter: Jitter,
         now: Tick,
     ) -> Self {
         let mut agent = Self {
-            lifecycle: Lifecycle::resume(policy, cloud, entry, runner_alive, salt, now),
+            lifecycle: Lifecycle::resume(policy, cloud, entry, runner_alive, jitter, now),
             operations: Operations::new(rules, entry),
             outputs: VecDeque::new(),
             unsaved: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::salt::Salt;
+use super::jitter::Jitter;
 
 /// A pause that doubles with each use, up to a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,14 +20,14 @@ impl Backoff {
     }
 
     /// The next pause: up to a quarter shorter than its measure, so that many instances that begin together do not go on together.
-    pub fn pause(&mut self, salt: Salt) -> Duration {
-        self.pause_within(self.most, salt)
+    pub fn pause(&mut self, jitter: Jitter) -> Duration {
+        self.pause_within(self.most, jitter)
     }
 
     /// The same where it must not exceed this either.
-    pub fn pause_within(&mut self, bound: Duration, salt: Salt) -> Duration {
+    pub fn pause_within(&mut self, bound: Duration, jitter: Jitter) -> Duration {
         let pause = self.first.saturating_mul(1 << self.tries.min(16)).min(self.most).min(bound);
         self.tries = self.tries.saturating_add(1);
-        pause.saturating_sub(salt.share(pause / 4, u64::from(self.tries)))
+        pause.saturating_sub(jitter.within(pause / 4, u64::from(self.tries)))
     }
 }

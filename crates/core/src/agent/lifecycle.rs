@@ -46,9 +46,9 @@ use super::{
     backoff::Backoff,
     event::{Event, Order, Outcome, RequestId},
     host::JournalEntry,
+    jitter::Jitter,
     phase::{LeaveReason, Saved},
     policy::AgentPolicy,
-    salt::Salt,
 };
 use crate::{
     cloud::{Capabilities, Ending, TargetState},
@@ -68,7 +68,7 @@ pub struct Lifecycle {
     policy: AgentPolicy,
     /// What the cloud on which the instance runs can do.
     cloud: Capabilities,
-    salt: Salt,
+    jitter: Jitter,
     /// When this agent began.
     began: Tick,
     /// When the instance was first seen in service.
@@ -114,7 +114,7 @@ impl MainLine {
 impl Lifecycle {
     /// A fresh instance.
     pub fn new(policy: AgentPolicy, cloud: Capabilities, now: Tick) -> Self {
-        Self::resume(policy, cloud, JournalEntry::FRESH, false, Salt::NONE, now)
+        Self::resume(policy, cloud, JournalEntry::FRESH, false, Jitter::NONE, now)
     }
 
     /// After a restart of the agent: what the journal says, and whether the runner was found alive. Whatever runs is unknown until the first
@@ -124,7 +124,7 @@ impl Lifecycle {
         cloud: Capabilities,
         entry: JournalEntry,
         runner_alive: bool,
-        salt: Salt,
+        jitter: Jitter,
         now: Tick,
     ) -> Self {
         let JournalEntry { saved, served, in_service, proven, .. } = entry;
@@ -143,7 +143,7 @@ impl Lifecycle {
         let mut lifecycle = Self {
             policy,
             cloud,
-            salt,
+            jitter,
             began: now,
             in_service,
             has_served: false,
@@ -346,7 +346,7 @@ impl Lifecycle {
 
     /// The same, but not later than at this time.
     fn again_by(&mut self, latest: Option<Tick>, now: Tick) {
-        let next = now + self.main_line.backoff.pause(self.salt);
+        let next = now + self.main_line.backoff.pause(self.jitter);
         self.main_line.pause = Some(latest.map_or(next, |latest| next.min(latest)));
     }
 

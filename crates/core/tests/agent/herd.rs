@@ -7,9 +7,9 @@ use lightsout_core::{
     agent::{
         action::{Request, Rung},
         event::{Event, Outcome},
+        jitter::Jitter,
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
-        salt::Salt,
     },
     cloud::GroupSize,
     time::Tick,
@@ -29,7 +29,7 @@ fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
     ] {
         let mut moments: Vec<_> = (0..100)
             .map(|n| {
-                let mut rig = Rig::salted(policy.clone(), Salt::of(&format!("i-{n}")));
+                let mut rig = Rig::with_jitter(policy.clone(), Jitter::of(&format!("i-{n}")));
                 rig.answer(Request::Describe, IN_SERVICE);
                 rig.answer(Request::Register, Outcome::Registered);
                 let start = rig.now;
@@ -144,7 +144,7 @@ fn those_far_back_in_a_large_herd_look_again_one_after_the_other() {
     // A hundred and one where a hundred are wanted, those before them busy.
     let moments: BTreeSet<_> = (30..60)
         .map(|rank| {
-            let mut rig = Rig::salted(AgentPolicy::default(), Salt::of(&format!("i-{rank}")));
+            let mut rig = Rig::with_jitter(AgentPolicy::default(), Jitter::of(&format!("i-{rank}")));
             rig.answer(Request::Describe, IN_SERVICE);
             rig.answer(Request::Register, Outcome::Registered);
             rig.event(Event::Activity(Activity::Quiet));

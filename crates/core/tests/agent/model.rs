@@ -13,8 +13,8 @@ use lightsout_core::{
     agent::{
         action::Rung,
         host::{CloudCall, HostEffect, PlatformCall},
+        jitter::Jitter,
         policy::Protection,
-        salt::Salt,
     },
     cloud::Capabilities,
     invariants::Violation,
@@ -122,10 +122,10 @@ fn explore<W: Explorable>(start: W, most: usize) -> usize {
 fn no_interleaving_breaks_a_promise() {
     for (kind, cloud, protection) in scenarios() {
         for start in [
-            World::new(kind, cloud, protection, Place::InService, Group::of(2), Salt::NONE),
-            World::new(kind, cloud, protection, Place::Warmed, Group::of(2), Salt::NONE),
-            World::idle(kind, cloud, protection, Group::of(2), Salt::NONE),
-            World::idle(kind, cloud, protection, Group::of(1), Salt::NONE),
+            World::new(kind, cloud, protection, Place::InService, Group::of(2), Jitter::NONE),
+            World::new(kind, cloud, protection, Place::Warmed, Group::of(2), Jitter::NONE),
+            World::idle(kind, cloud, protection, Group::of(2), Jitter::NONE),
+            World::idle(kind, cloud, protection, Group::of(1), Jitter::NONE),
         ] {
             let states = explore(start, 12_000);
             assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
@@ -181,7 +181,7 @@ fn no_long_run_breaks_a_promise() {
             } else {
                 Group { before: u8::try_from(random(3)).unwrap(), ..Group::of(3) }
             };
-            let mut world = World::idle(kind, cloud, protection, group, Salt::of(&format!("i-{seed}"))).fine();
+            let mut world = World::idle(kind, cloud, protection, group, Jitter::of(&format!("i-{seed}"))).fine();
             world.left.faults = 6;
             world.left.crashes = 3;
             world.left.notices = 3;
@@ -206,7 +206,7 @@ fn no_long_run_breaks_a_promise() {
 #[test]
 fn the_model_can_fail() {
     // A proof that is worth something notices an agent whose machine is ended under a job.
-    let mut world = World::idle(Kind::Signal, CLOUD, Protection::Always, Group::of(2), Salt::NONE);
+    let mut world = World::idle(Kind::Signal, CLOUD, Protection::Always, Group::of(2), Jitter::NONE);
     world.step(Move::Enqueue);
     world.step(Move::Assign);
     let mut lowered = world.clone();
@@ -225,7 +225,7 @@ fn a_request_is_cancelled_without_a_word_only_where_its_runner_could_not_be_quie
     const REGISTER: HostEffect = HostEffect::Platform { call: PlatformCall::Register, within: secs(1) };
     const START: HostEffect = HostEffect::StartRunner { stop_signal: Signal::Quit };
     let cancelled = |begin: fn(&mut World, usize)| {
-        let mut world = World::idle(Kind::CancelsRequests, CLOUD, Protection::Always, Group::of(2), Salt::NONE);
+        let mut world = World::idle(Kind::CancelsRequests, CLOUD, Protection::Always, Group::of(2), Jitter::NONE);
         world.step(Move::Enqueue);
         world.step(Move::Drain);
         let quiesce = loop {

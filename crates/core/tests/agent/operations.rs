@@ -17,9 +17,9 @@ use lightsout_core::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
             RunnerSeen, ToldToDrain,
         },
+        jitter::Jitter,
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
-        salt::Salt,
     },
     cloud::{CloudError, CloudErrorKind, Ending, Membership},
     exchange::{ErrorKind, ExchangeError},
@@ -69,7 +69,7 @@ struct Host {
 impl Host {
     fn begin(rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::new(policy, rules, CLOUD, entry, alive, Salt::NONE, now);
+        let agent = Agent::new(policy, rules, CLOUD, entry, alive, Jitter::NONE, now);
         let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
         host.collect();
         let protect = HostEffect::Cloud(CloudCall::Protect(true));

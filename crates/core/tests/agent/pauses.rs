@@ -7,9 +7,9 @@ use lightsout_core::{
     agent::{
         action::Request,
         event::{Event, Outcome},
+        jitter::Jitter,
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
-        salt::Salt,
     },
     cloud::{Membership, TargetState},
     time::Tick,
@@ -35,8 +35,8 @@ fn while_busy() -> AgentPolicy {
 }
 
 /// One that was not protected at its launch, and serves.
-fn born_without(salt: Salt) -> Rig {
-    let mut rig = Rig::salted(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() }, salt);
+fn born_without(jitter: Jitter) -> Rig {
+    let mut rig = Rig::with_jitter(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() }, jitter);
     rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
     rig.answer(Request::Register, Outcome::Registered);
     rig.event(Event::Activity(Activity::Quiet));
@@ -50,8 +50,8 @@ fn protection_that_is_refused_for_good_is_asked_for_ever_more_rarely() {
     // A detached one has nothing to be protected from; nor does one find that out that was started again beside its runner.
     let restarted = Rig::resumed(while_busy(), Saved::Serving, true);
     for (mut rig, request, outcome) in [
-        (born_without(Salt::NONE), Request::Protect(true), denied()),
-        (born_without(Salt::NONE), Request::Protect(true), Outcome::NotInGroup),
+        (born_without(Jitter::NONE), Request::Protect(true), denied()),
+        (born_without(Jitter::NONE), Request::Protect(true), Outcome::NotInGroup),
         (restarted, Request::Protect(true), Outcome::NotInGroup),
         (Rig::idle(while_busy()), Request::Protect(false), denied()),
         (Rig::idle(while_busy()), Request::Protect(false), throttled()),
@@ -75,14 +75,14 @@ fn protection_that_is_wanted_and_may_come_is_asked_for_every_quarter_of_a_minute
     works.answer(Request::Protect(false), Outcome::Done);
     works.event(Event::Activity(busy("a")));
     for outcome in [Outcome::Rejected("the scale set is being changed".into()), Outcome::Failed("no answer".into())] {
-        for mut rig in [booting(HELD_CLOUD), booting(PROGRAM_CLOUD), born_without(Salt::NONE), works.clone()] {
+        for mut rig in [booting(HELD_CLOUD), booting(PROGRAM_CLOUD), born_without(Jitter::NONE), works.clone()] {
             let asked = asked(&mut rig, Request::Protect(true), &outcome);
             let longest = asked.windows(2).map(|pair| pair[1].since(pair[0])).max();
             assert!(longest <= Some(secs(15)), "{outcome:?}: {longest:?}");
             assert!((235..=245).contains(&asked.len()), "{} times in an hour", asked.len());
         }
     }
-    let mut rig = born_without(Salt::of("i-1"));
+    let mut rig = born_without(Jitter::of("i-1"));
     let asked = asked(&mut rig, Request::Protect(true), &Outcome::Rejected("too many calls".into()));
     let pauses: BTreeSet<_> = asked[10..].windows(2).map(|pair| pair[1].since(pair[0])).collect();
     assert!(pauses.len() > 2, "the longest differs, too: {pauses:?}");

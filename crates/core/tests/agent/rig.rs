@@ -10,9 +10,9 @@ use lightsout_core::{
         action::{Action, Request},
         event::{Event, Outcome, RequestId},
         host::JournalEntry,
+        jitter::Jitter,
         phase::{Phase, Saved},
         policy::{AgentPolicy, Protection},
-        salt::Salt,
     },
     platform::Drained,
     time::Tick,
@@ -97,7 +97,7 @@ impl Rig {
     /// The same; where it is always protected, the cloud does that at once.
     pub(crate) fn resumed_with(policy: AgentPolicy, entry: JournalEntry, runner_alive: bool) -> Self {
         let always = policy.protection == Protection::Always;
-        let mut rig = Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Salt::NONE, now));
+        let mut rig = Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Jitter::NONE, now));
         if always && rig.open().contains(&Request::Protect(true)) {
             rig.answer(Request::Protect(true), Outcome::Done);
         }
@@ -105,8 +105,8 @@ impl Rig {
     }
 
     /// A fresh instance that is not alone.
-    pub(crate) fn salted(policy: AgentPolicy, salt: Salt) -> Self {
-        Self::with(|now| Lifecycle::resume(policy, CLOUD, JournalEntry::FRESH, false, salt, now))
+    pub(crate) fn with_jitter(policy: AgentPolicy, jitter: Jitter) -> Self {
+        Self::with(|now| Lifecycle::resume(policy, CLOUD, JournalEntry::FRESH, false, jitter, now))
     }
 
     fn with(make: impl FnOnce(Tick) -> Lifecycle) -> Self {

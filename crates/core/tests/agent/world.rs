@@ -23,9 +23,9 @@ use lightsout_core::{
         action::Rung,
         event::{Event, Order, OrderId},
         host::{CloudCall, EffectId, HostEffect, HostResult, JournalEntry, ToldToDrain},
+        jitter::Jitter,
         phase::{LeaveReason, Phase},
         policy::{AgentPolicy, Protection},
-        salt::Salt,
     },
     cloud::{Capabilities, Ending, ProtectionSupport, StandingOrder, TargetState},
     invariants::Ledger,
@@ -55,7 +55,7 @@ pub(crate) struct World {
     kind: Kind,
     capabilities: Capabilities,
     policy: AgentPolicy,
-    salt: Salt,
+    jitter: Jitter,
     pub agent: Agent,
     pub now: Tick,
     open: Vec<(EffectId, HostEffect)>,
@@ -118,21 +118,21 @@ impl World {
         protection: Protection,
         place: Place,
         group: Group,
-        salt: Salt,
+        jitter: Jitter,
     ) -> Self {
-        Self::with_policy(kind, capabilities, policy(protection), place, group, salt)
+        Self::with_policy(kind, capabilities, policy(protection), place, group, jitter)
     }
 
     /// The same, with a program of the operator's to run first.
     pub(crate) fn preparing(kind: Kind, capabilities: Capabilities, protection: Protection, place: Place) -> Self {
         let policy = AgentPolicy { before_register: Some(secs(300)), ..policy(protection) };
-        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Salt::NONE)
+        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Jitter::NONE)
     }
 
     /// The same with a launch hook that holds it off until it is ready.
     pub(crate) fn launching(kind: Kind, capabilities: Capabilities, protection: Protection, place: Place) -> Self {
         let policy = AgentPolicy { before_register: Some(secs(300)), launch_hook: true, ..policy(protection) };
-        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Salt::NONE)
+        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Jitter::NONE)
     }
 
     fn with_policy(
@@ -141,14 +141,14 @@ impl World {
         policy: AgentPolicy,
         place: Place,
         group: Group,
-        salt: Salt,
+        jitter: Jitter,
     ) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::new(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, salt, now);
+        let agent = Agent::new(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, jitter, now);
         let mut world = Self {
             kind,
             capabilities,
-            salt,
+            jitter,
             agent,
             policy,
             now,
@@ -201,9 +201,9 @@ impl World {
         capabilities: Capabilities,
         protection: Protection,
         group: Group,
-        salt: Salt,
+        jitter: Jitter,
     ) -> Self {
-        let mut world = Self::new(kind, capabilities, protection, Place::InService, group, salt);
+        let mut world = Self::new(kind, capabilities, protection, Place::InService, group, jitter);
         while world.runner.is_none() {
             world.step(if world.open.is_empty() { Move::Time } else { Move::Answer(0) });
         }
@@ -218,7 +218,7 @@ impl World {
 
     /// The same with a job that waits, while its runner is to read the configuration by which it asks for no more. Nothing else happens.
     pub(crate) fn quiescing(capabilities: Capabilities, protection: Protection) -> Self {
-        let mut world = Self::idle(Kind::CancelsRequests, capabilities, protection, Group::of(2), Salt::NONE);
+        let mut world = Self::idle(Kind::CancelsRequests, capabilities, protection, Group::of(2), Jitter::NONE);
         world.step(Move::Enqueue);
         world.step(Move::Drain);
         while world.runner.is_some_and(|runner| !runner.reload_due) {
@@ -230,7 +230,7 @@ impl World {
 
     /// A young one that was called away and asks the cloud for its end, where two things go wrong.
     pub(crate) fn ending(capabilities: Capabilities, protection: Protection) -> Self {
-        let mut world = Self::idle(Kind::Call, capabilities, protection, Group::of(2), Salt::NONE);
+        let mut world = Self::idle(Kind::Call, capabilities, protection, Group::of(2), Jitter::NONE);
         world.step(Move::Drain);
         while !world.open.iter().any(|(_, effect)| matches!(effect, HostEffect::Cloud(CloudCall::End(_)))) {
             world.step(Move::Answer(0));
@@ -313,7 +313,7 @@ impl World {
         (self.opened, self.checked, self.program, self.roomy) = (false, false, false, false);
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
-            Agent::new(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);
+            Agent::new(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.jitter, self.now);
         self.began = self.now;
         self.target_news = match self.place {
             Place::Warming | Place::Warmed => Some(TargetState::Warmed),

@@ -12,7 +12,7 @@ use lightsout_core::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
             Prepared, RunnerSeen, ToldToDrain,
         },
-        salt::Salt,
+        jitter::Jitter,
     },
     cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HookRules, ProtectionSupport},
     invariants::Deadline,
@@ -98,9 +98,9 @@ impl World<'_> {
 
     pub(super) fn begin_agent(&mut self, id: Id) {
         let super::Driver::Ours(scaler) = &self.driver else { return };
-        let salt = Salt::of(&format!("i-{id:017x}"));
+        let jitter = Jitter::of(&format!("i-{id:017x}"));
         let policy = scaler.settings.agent.clone();
-        let agent = Agent::new(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, salt, self.now);
+        let agent = Agent::new(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, jitter, self.now);
         self.instances[id as usize].agent = Some(Box::new(agent));
         if let Some(at) = self.instances[id as usize].spot {
             self.tell(id, Event::Ending { by: Ending::Interruption, at: Some(at) });

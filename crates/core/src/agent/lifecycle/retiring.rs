@@ -67,7 +67,7 @@ impl Lifecycle {
     /// Whether a pause and another try come before a deadline of the cloud.
     fn time_for_more(&self, now: Tick) -> bool {
         let mut backoff = self.main_line.backoff;
-        let next = now + backoff.pause(self.salt);
+        let next = now + backoff.pause(self.jitter);
         self.reasons.budget().is_none_or(|budget| next < budget.leave_at)
     }
 

@@ -22,7 +22,7 @@ use crate::{
 
 /// How much later each one further back in the group's order looks for room again: by then a description shows who has left.
 const YIELD: Duration = Duration::from_secs(3);
-/// The turn of this instance's [`Salt`](crate::agent::salt::Salt) for its looks at the floor.
+/// The turn of this instance's [`Jitter`](crate::agent::jitter::Jitter) for its looks at the floor.
 const FLOOR: u64 = 3 << 32;
 /// The same for its turn in a large herd.
 const FURTHER_BACK: u64 = 4 << 32;
@@ -158,7 +158,7 @@ impl Lifecycle {
             self.note(format!("idle; {free} of {members} may leave, and others go first"));
             let (turn, retry) = (YIELD.saturating_mul(place - free + 1), self.policy.floor_retry);
             // Those too far back for a turn of their own are spread over a while.
-            self.idle_retry = now + if turn <= retry { turn } else { retry + self.salt.share(retry, FURTHER_BACK) };
+            self.idle_retry = now + if turn <= retry { turn } else { retry + self.jitter.within(retry, FURTHER_BACK) };
             self.ask_room(false);
             self.set_yielded(true);
         }
@@ -167,7 +167,7 @@ impl Lifecycle {
     fn stay(&mut self, note: String, now: Tick) {
         self.note(note);
         let retry = self.policy.floor_retry;
-        self.idle_retry = now + retry.saturating_sub(self.salt.share(retry / 4, FLOOR));
+        self.idle_retry = now + retry.saturating_sub(self.jitter.within(retry / 4, FLOOR));
         self.ask_room(false);
         self.set_yielded(false);
     }

@@ -13,9 +13,9 @@ use crate::{
         action::Request,
         backoff::Backoff,
         event::{Outcome, RequestId},
+        jitter::Jitter,
         phase::{LeaveReason, Phase},
         policy::Protection,
-        salt::Salt,
     },
     cloud::ProtectionSupport,
     time::Tick,
@@ -62,8 +62,8 @@ impl Repeated {
     }
 
     /// It was not: later each time, but not later than this from now.
-    fn again(&mut self, now: Tick, salt: Salt, most: Duration) {
-        (self.asked, self.due) = (None, Some(now + self.pace.pause_within(most, salt)));
+    fn again(&mut self, now: Tick, jitter: Jitter, most: Duration) {
+        (self.asked, self.due) = (None, Some(now + self.pace.pause_within(most, jitter)));
     }
 }
 
@@ -274,13 +274,13 @@ impl Lifecycle {
     }
 
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
-        let salt = self.salt;
+        let jitter = self.jitter;
         if self.side.extend_launch_hook.asked == Some(id) {
             if let Outcome::HookFound { heartbeat } = outcome {
                 self.side.launch_pause = heartbeat;
                 self.side.extend_launch_hook.done(Some(now + heartbeat));
             } else {
-                self.side.extend_launch_hook.again(now, salt, self.side.launch_pause / 2);
+                self.side.extend_launch_hook.again(now, jitter, self.side.launch_pause / 2);
             }
         } else if let Outcome::HookFound { heartbeat } = outcome {
             self.side.heartbeat_pause = heartbeat;
@@ -291,7 +291,7 @@ impl Lifecycle {
             if outcome == Outcome::Done {
                 self.side.extend_hook.done(Some(now + pause));
             } else {
-                self.side.extend_hook.again(now, salt, pause / 2);
+                self.side.extend_hook.again(now, jitter, pause / 2);
             }
         } else if self.side.protection.asked == Some(id) {
             if outcome == Outcome::Done {
@@ -304,12 +304,12 @@ impl Lifecycle {
                 }
                 // Detached it has nothing to be protected from.
                 let presses = self.side.wanted && !matches!(outcome, Outcome::Denied(_) | Outcome::NotInGroup);
-                self.side.protection.again(now, salt, if presses { UNPROTECTED } else { Duration::MAX });
+                self.side.protection.again(now, jitter, if presses { UNPROTECTED } else { Duration::MAX });
             }
         } else if self.side.ready.asked == Some(id) {
             self.side.ready_settled =
                 outcome == Outcome::Done || matches!(outcome, Outcome::Denied(_)) && !self.rights_may_come(now);
-            self.side.ready.again(now, salt, Duration::MAX);
+            self.side.ready.again(now, jitter, Duration::MAX);
         } else if self.side.probe == Some(id) {
             self.side.probe = None;
             if let Outcome::Snapshot(activity) = outcome {

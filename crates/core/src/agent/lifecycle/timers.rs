@@ -12,7 +12,7 @@ use crate::{agent::phase::LeaveReason, time::Tick};
 /// How long making room takes at most beside the program itself and what an earlier agent began: looks that are tried again.
 const ROOM_MARGIN: Duration = Duration::from_secs(120);
 
-/// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
+/// The turns of this instance's [`Jitter`](crate::agent::jitter::Jitter) that are not a retry's.
 const AGE: u64 = 1 << 32;
 const REBALANCE: u64 = 2 << 32;
 const RUNNER_EXPIRY: u64 = 3 << 32;
@@ -97,7 +97,7 @@ impl Lifecycle {
             Timer::Age => {
                 let most = self.policy.max_age?;
                 // Those that were launched together would else leave together.
-                let due = self.in_service? + most.saturating_sub(self.salt.share(most / 10, AGE));
+                let due = self.in_service? + most.saturating_sub(self.jitter.within(most / 10, AGE));
                 let counts = self.phase().why().is_none_or(|why| why < LeaveReason::Age);
                 counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
             }
@@ -107,14 +107,14 @@ impl Lifecycle {
                 if self.in_service? >= expires {
                     return None;
                 }
-                let due = expires + self.salt.share(EXPIRY_SPREAD, RUNNER_EXPIRY);
+                let due = expires + self.jitter.within(EXPIRY_SPREAD, RUNNER_EXPIRY);
                 let counts = self.phase().why().is_none_or(|why| why < LeaveReason::RunnerExpired);
                 counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
             }
             Timer::Rebalance => {
                 let least = self.policy.rebalance_after;
                 let counts = self.reasons.rebalance && self.policy.leave_on_rebalance;
-                let due = self.in_service? + least + self.salt.share(least / 2, REBALANCE);
+                let due = self.in_service? + least + self.jitter.within(least / 2, REBALANCE);
                 (counts && self.phase().why().is_none_or(|why| why < LeaveReason::Rebalance)).then_some(due)
             }
             Timer::Abort => {

@@ -2,7 +2,7 @@
 //! room for, and no more.
 
 use lightsout_core::{
-    agent::{policy::Protection, salt::Salt},
+    agent::{jitter::Jitter, policy::Protection},
     cloud::Capabilities,
 };
 
@@ -28,8 +28,8 @@ impl Herd {
     /// So many instances that are idle.
     fn new(kind: Kind, cloud: Capabilities, group: Group) -> Self {
         let instance = |n| {
-            let salt = Salt::of(&format!("i-{n}"));
-            let mut instance = World::idle(kind, cloud, Protection::Always, group, salt);
+            let jitter = Jitter::of(&format!("i-{n}"));
+            let mut instance = World::idle(kind, cloud, Protection::Always, group, jitter);
             instance.left = Budget::NONE;
             instance
         };

@@ -13,9 +13,9 @@ use lightsout_core::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
             Prepared, RunnerSeen, ToldToDrain,
         },
+        jitter::Jitter,
         phase::{LeaveReason, Phase},
         policy::AgentPolicy,
-        salt::Salt,
     },
     cloud::{CloudError, CloudErrorKind, Ending, GroupSize, Machine, Membership, TargetState},
     exchange::{ErrorKind, ExchangeError},
@@ -88,7 +88,7 @@ impl Story {
         };
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
         Self {
-            agent: Agent::new(policy, rules, CLOUD, entry, runner.is_some(), Salt::NONE, now),
+            agent: Agent::new(policy, rules, CLOUD, entry, runner.is_some(), Jitter::NONE, now),
             chronicle: Chronicle::new(life, entry, runner.is_some(), at),
             now,
             runner,

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// A number of an instance's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Salt(u64);
+pub struct Jitter(u64);
 
-impl Salt {
+impl Jitter {
     /// Of an instance that is alone: every share is zero.
     pub const NONE: Self = Self(0);
 
-    /// The instance with this id's. Never [`Salt::NONE`].
+    /// The instance with this id's. Never [`Jitter::NONE`].
     pub fn of(instance: &str) -> Self {
         // FNV-1a, mixed so that ids which differ in their last digit are far apart.
         let hash = instance
@@ -22,7 +22,7 @@ impl Salt {
     }
 
     /// A part of `span`, from nothing to all of it: for each `turn` another, and on each instance another.
-    pub fn share(self, span: Duration, turn: u64) -> Duration {
+    pub fn within(self, span: Duration, turn: u64) -> Duration {
         if self == Self::NONE {
             return Duration::ZERO;
         }
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn a_herd_is_spread_over_the_whole_span() {
         let span = Duration::from_secs(100);
-        let mut shares: Vec<_> = (0..200).map(|n| Salt::of(&format!("i-{n:017x}")).share(span, 1)).collect();
+        let mut shares: Vec<_> = (0..200).map(|n| Jitter::of(&format!("i-{n:017x}")).within(span, 1)).collect();
         shares.sort();
         assert!(shares.iter().all(|share| *share <= span));
         let tenths: Vec<_> = (0..10_u32)
@@ -56,10 +56,10 @@ mod tests {
 
     #[test]
     fn it_is_the_same_for_the_same_instance_and_turn_and_nothing_for_one_that_is_alone() {
-        let (salt, span) = (Salt::of("i-1"), Duration::from_secs(60));
-        assert_eq!(salt.share(span, 3), Salt::of("i-1").share(span, 3));
-        assert_ne!(salt.share(span, 3), salt.share(span, 4));
-        assert_ne!(salt, Salt::NONE);
-        assert_eq!(Salt::NONE.share(span, 3), Duration::ZERO);
+        let (jitter, span) = (Jitter::of("i-1"), Duration::from_secs(60));
+        assert_eq!(jitter.within(span, 3), Jitter::of("i-1").within(span, 3));
+        assert_ne!(jitter.within(span, 3), jitter.within(span, 4));
+        assert_ne!(jitter, Jitter::NONE);
+        assert_eq!(Jitter::NONE.within(span, 3), Duration::ZERO);
     }
 }
