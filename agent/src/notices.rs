@@ -20,7 +20,7 @@ pub(crate) async fn pass_on(mut notices: mpsc::Receiver<Notice>, mut orders: Ord
             Notice::Target(target) => Event::TargetState(target),
             Notice::Order(text) => {
                 let order = orders.read(text.as_deref());
-                Event::Standing(order.map(|order| order.map(|until| clock.tick_of(until.as_millisecond()))))
+                Event::StandingOrder(order.map(|order| order.map(|until| clock.tick_of(until.as_millisecond()))))
             }
         };
         if inputs.send(Input::Event(event)).await.is_err() {

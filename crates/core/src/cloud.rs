@@ -4,7 +4,7 @@
 mod floor;
 mod machine;
 mod member;
-mod standing;
+mod standing_order;
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub use floor::Floor;
 pub use machine::Machine;
 pub use member::{Member, Muster};
-pub use standing::{NoStandingOrder, NotFollowed, StandingOrder};
+pub use standing_order::{NoStandingOrder, NotFollowed, StandingOrder};
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

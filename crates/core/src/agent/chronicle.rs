@@ -95,7 +95,7 @@ pub struct Chronicle {
     leaving: Option<Leaving>,
     hook: Hook,
     /// What was told last of an order that stands on the instance.
-    standing: Option<StandingOrder<Tick>>,
+    standing_order: Option<StandingOrder<Tick>>,
     out: VecDeque<Incident>,
 }
 
@@ -124,7 +124,7 @@ impl Chronicle {
             before_register_said: None,
             withdrawn: None,
             leaving: None,
-            standing: None,
+            standing_order: None,
             out: VecDeque::new(),
         };
         if let Saved::Leaving { why } = entry.saved {

@@ -46,7 +46,7 @@ pub enum Event {
     /// An operator's order.
     Order(Order),
     /// What stands on the instance for the agent to follow, told when that changes; `None`: nothing any more.
-    Standing(Option<StandingOrder<Tick>>),
+    StandingOrder(Option<StandingOrder<Tick>>),
     /// The machine stood still for longer than any pause of the shell, and goes on: it was hibernated, suspended, paused or frozen.
     Woke {
         /// How much of that the shell's clock did not see.

@@ -21,7 +21,7 @@ mod retiring;
 mod runner;
 mod serving;
 mod side_requests;
-mod standing;
+mod standing_order;
 mod state;
 mod status;
 mod timers;
@@ -188,7 +188,7 @@ impl Lifecycle {
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
             Event::Woke { unseen } => self.wake(unseen, now),
-            Event::Standing(standing) => self.follow(standing, now),
+            Event::StandingOrder(order) => self.follow(order, now),
             Event::Stop => self.stop(now),
             // What concerns the boot, and what the host goes by itself, is what this agent began with.
             Event::Policy(policy) => {

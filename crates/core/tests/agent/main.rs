@@ -18,6 +18,6 @@ mod records;
 mod retiring;
 mod rig;
 mod serving;
-mod standing;
+mod standing_order;
 mod waking;
 mod world;

@@ -192,9 +192,9 @@ fn maintenance_whose_time_passed_in_the_sleep_fails_no_job() {
 #[test]
 fn what_is_written_on_the_instance_ends_a_hold_as_before_the_sleep() {
     let mut rig = Rig::idle(AgentPolicy { idle_timeout: Some(secs(600)), ..AgentPolicy::default() });
-    rig.event(Event::Standing(Some(StandingOrder::Hold { until: rig.now + secs(8 * 3600) })));
+    rig.event(Event::StandingOrder(Some(StandingOrder::Hold { until: rig.now + secs(8 * 3600) })));
     for mut rig in asleep(&rig) {
-        rig.event(Event::Standing(None));
+        rig.event(Event::StandingOrder(None));
         assert!(!rig.lifecycle.status().held, "it was taken off");
     }
 }

@@ -362,7 +362,7 @@ impl World {
 
     fn tell_standing(&mut self) {
         self.standing_news = false;
-        self.tell(Event::Standing(self.written.then_some(StandingOrder::Drain)));
+        self.tell(Event::StandingOrder(self.written.then_some(StandingOrder::Drain)));
     }
 
     /// So many looks in a row as count.

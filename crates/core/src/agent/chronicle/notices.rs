@@ -29,7 +29,7 @@ impl Chronicle {
                 }
             }
             Event::Order(order) => self.ordered(*order, now),
-            Event::Standing(standing) => self.stands_there(*standing, now),
+            Event::StandingOrder(standing_order) => self.stands_there(*standing_order, now),
             Event::RunnerExited => self.runner_exited(now),
             Event::Lifted(Ending::Termination) => self.hook.lifted(),
             Event::Activity(_)
@@ -67,13 +67,13 @@ impl Chronicle {
     }
 
     /// What stands on the instance for the agent to follow is another than before.
-    fn stands_there(&mut self, standing: Option<StandingOrder<Tick>>, now: Moment) {
-        match std::mem::replace(&mut self.standing, standing) {
+    fn stands_there(&mut self, standing_order: Option<StandingOrder<Tick>>, now: Moment) {
+        match std::mem::replace(&mut self.standing_order, standing_order) {
             Some(StandingOrder::Drain) => _ = self.notice(NoticeKind::Undrain, None, now),
             Some(StandingOrder::Hold { .. }) => self.ordered(Order::Hold { until: now.tick }, now),
             None => {}
         }
-        match standing {
+        match standing_order {
             Some(StandingOrder::Drain) => self.ordered(Order::Drain, now),
             Some(StandingOrder::Hold { until }) => self.ordered(Order::Hold { until }, now),
             None => {}

@@ -27,7 +27,7 @@ pub(super) struct Reasons {
     pub(super) runner_expires: Option<Tick>,
     pub(super) drain_ordered: bool,
     /// The order that stands on the instance, as it was told last.
-    pub(super) standing: Option<StandingOrder<Tick>>,
+    pub(super) standing_order: Option<StandingOrder<Tick>>,
     /// Whether a drain that stands there calls it away: it does so until it is lifted, or overruled.
     pub(super) drain_stands: bool,
     /// How often the service was told to stop.
@@ -102,7 +102,7 @@ impl Reasons {
             }
         }
         self.hold = self.hold.map(|until| until - unseen);
-        self.standing = self.standing.map(|order| order.map(|until| until - unseen));
+        self.standing_order = self.standing_order.map(|order| order.map(|until| until - unseen));
         self.runner_expires = self.runner_expires.map(|at| at - unseen);
         // Maintenance whose time passed in the sleep fails no job now: it was called off, or comes at a time that is told anew.
         if let Some(announced) = self.announced.get_mut(&Ending::Maintenance)

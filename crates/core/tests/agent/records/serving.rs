@@ -112,9 +112,9 @@ fn a_hold_and_its_orders_are_told() {
 fn what_stands_on_the_instance_is_told_like_an_order() {
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     let until = story.now + secs(3_600);
-    story.event(Event::Standing(Some(StandingOrder::Hold { until })));
-    story.event(Event::Standing(None));
-    story.event(Event::Standing(Some(StandingOrder::Drain)));
+    story.event(Event::StandingOrder(Some(StandingOrder::Hold { until })));
+    story.event(Event::StandingOrder(None));
+    story.event(Event::StandingOrder(Some(StandingOrder::Drain)));
     let told = story.told();
     for kind in [IncidentKind::Held, IncidentKind::HoldEnded, IncidentKind::DrainOrdered] {
         assert_eq!(told.iter().filter(|it| **it == kind).count(), 1, "{kind:?} in {told:?}");

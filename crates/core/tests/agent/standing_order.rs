@@ -16,11 +16,11 @@ use crate::rig::{EMPTY, QUIET, Rig, busy, roomy, secs};
 
 const CALLED: Phase = Phase::Draining { why: LeaveReason::Operator };
 const LEAVING: Request = Request::Save(Saved::Leaving { why: LeaveReason::Operator });
-const DRAIN: Event = Event::Standing(Some(StandingOrder::Drain));
-const NOTHING: Event = Event::Standing(None);
+const DRAIN: Event = Event::StandingOrder(Some(StandingOrder::Drain));
+const NOTHING: Event = Event::StandingOrder(None);
 
 fn hold(until: Tick) -> Event {
-    Event::Standing(Some(StandingOrder::Hold { until }))
+    Event::StandingOrder(Some(StandingOrder::Hold { until }))
 }
 
 /// One that was called away by what stands on it, while a job runs.

@@ -8,9 +8,9 @@ use crate::{agent::phase::LeaveReason, cloud::StandingOrder, time::Tick};
 
 impl Lifecycle {
     /// Takes in what stands on the instance now; nothing but a change counts, so that an order over the socket may overrule what stands.
-    pub(super) fn follow(&mut self, standing: Option<StandingOrder<Tick>>, now: Tick) {
-        let before = std::mem::replace(&mut self.reasons.standing, standing);
-        if before == standing {
+    pub(super) fn follow(&mut self, order: Option<StandingOrder<Tick>>, now: Tick) {
+        let before = std::mem::replace(&mut self.reasons.standing_order, order);
+        if before == order {
             return;
         }
         match before {
@@ -18,7 +18,7 @@ impl Lifecycle {
             Some(StandingOrder::Hold { until }) if self.reasons.hold == Some(until) => self.reasons.hold = None,
             Some(StandingOrder::Hold { .. }) | None => {}
         }
-        match standing {
+        match order {
             Some(StandingOrder::Drain) => self.reasons.drain_stands = true,
             Some(StandingOrder::Hold { until }) => self.reasons.hold = Some(until),
             None => {}
