@@ -19,7 +19,7 @@
 //!   [`GitHubQueueSettings::runner_group_id`] is set.
 //! - The API does not tell which group a waiting job asks for; give each pool labels of its own.
 //! - 32 lists are read at a time. One that cannot be read is never counted as zero: the reading says that it is missing.
-//!   Where there are too many for one reading or for GitHub's limits, they are read in parts (see `platform/survey.rs`). A
+//!   Where there are too many for one reading or for GitHub's limits, they are read in parts (see `platform/paged_queue.rs`). A
 //!   run that is gone by the time its jobs are read was deleted, and its jobs with it.
 //! - The token needs `actions: read` (classic: `repo`).
 //!

@@ -12,7 +12,7 @@
 //!   tag; they may run on another fleet's runner with the same tags, and then a few instances too many are started,
 //!   never too few.
 //! - Sixteen projects are read at a time. One that cannot be read is never counted as zero: the reading says that it is
-//!   missing. A group that is too large for one reading is read in parts (see `platform/survey.rs`). Projects of a
+//!   missing. A group that is too large for one reading is read in parts (see `platform/paged_queue.rs`). Projects of a
 //!   group whose CI is switched off are left out.
 //! - GraphQL would not do: it answers for the jobs of one project at a time as well, and nests no jobs below a group's
 //!   projects (`ProjectJobsResolver` in GitLab's source); its `jobs` at the root are the administrator's.

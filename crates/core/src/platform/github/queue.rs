@@ -19,7 +19,7 @@ use crate::{
     platform::{
         Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
-        survey::{Gone, Items, Source, Survey},
+        paged_queue::{Gone, Items, PagedQueue, Source},
     },
     settings::BaseUrl,
 };
@@ -46,8 +46,8 @@ pub fn queue(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<impl Que
     auth.check()?;
     settings.check(&auth)?;
     let (url, secret) = (settings.url.clone(), auth.secret().clone());
-    let survey = Survey::new(Repositories { settings, secret, quota: Quota::default() });
-    Ok(Authorised::new(url, auth, Wallet::default(), survey))
+    let queue = PagedQueue::new(Repositories { settings, secret, quota: Quota::default() });
+    Ok(Authorised::new(url, auth, Wallet::default(), queue))
 }
 
 /// The repositories of the settings, of an organisation or of an installation, with their runs and the runs' jobs.

@@ -12,7 +12,7 @@ use crate::{
     platform::{
         Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
-        survey::{Gone, Items, Source, Survey},
+        paged_queue::{Gone, Items, PagedQueue, Source},
     },
     settings::BaseUrl,
 };
@@ -35,7 +35,7 @@ const REMEDIES: Remedies = Remedies {
 pub fn queue(settings: GitLabQueueSettings, token: SecretString) -> Result<impl Queue, ExchangeError> {
     check_access_token(&token)?;
     settings.check()?;
-    Ok(Survey::new(Projects { settings, token, quota: Quota::default() }))
+    Ok(PagedQueue::new(Projects { settings, token, quota: Quota::default() }))
 }
 
 /// The projects of the settings, or of a group, and their jobs.

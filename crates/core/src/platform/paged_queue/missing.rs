@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Run, Source, Survey};
+use super::{PagedQueue, Run, Source};
 use crate::{
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
@@ -14,7 +14,7 @@ use crate::{
 /// How many lists that failed are named beside the first.
 const NAMED: usize = 3;
 
-impl<S: Source> Survey<S> {
+impl<S: Source> PagedQueue<S> {
     /// What this reading did not read of these lists; an error when there is nothing that it did read.
     pub(super) fn missing(
         &self,

@@ -1,7 +1,7 @@
 //! A queue that is spread over many lists: several are read at a time, and in parts where there is no time for all.
 //!
 //! The lists are a tree. What a platform's codec says of it is a [`Source`]: the lists at the top, where each is, and
-//! which further lists and jobs stand on a page. [`Survey`] reads them all, each with its pages, and counts the jobs.
+//! which further lists and jobs stand on a page. [`PagedQueue`] reads them all, each with its pages, and counts the jobs.
 //!
 //! - A list that cannot be read costs what stands on it and nothing else: what was counted is a lower bound, and the
 //!   reading says what is missing.
@@ -53,7 +53,7 @@ const TROUBLE: u32 = 10;
 
 /// Reads the lists of a source.
 #[derive(Debug)]
-pub(super) struct Survey<S: Source> {
+pub(super) struct PagedQueue<S: Source> {
     source: S,
     /// What is known of the lists.
     known: BTreeMap<S::List, KnownList<S::List>>,
@@ -109,7 +109,7 @@ impl<L> Default for Run<L> {
 
 type Next = Result<Step<Reading>, ExchangeError>;
 
-impl<S: Source> Survey<S> {
+impl<S: Source> PagedQueue<S> {
     /// A reader that knows nothing yet.
     pub(super) fn new(source: S) -> Self {
         let (known, lost) = (BTreeMap::new(), BTreeSet::new());
@@ -313,7 +313,7 @@ impl<S: Source> Survey<S> {
     }
 }
 
-impl<S: Source> Exchange for Survey<S> {
+impl<S: Source> Exchange for PagedQueue<S> {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
@@ -364,7 +364,7 @@ impl<S: Source> Exchange for Survey<S> {
     }
 }
 
-impl<S: Source> Queue for Survey<S> {
+impl<S: Source> Queue for PagedQueue<S> {
     fn platform(&self) -> &'static str {
         S::PLATFORM
     }
