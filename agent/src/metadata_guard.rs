@@ -245,7 +245,7 @@ async fn nft(arguments: &[&str], input: &str) -> Result<String, Failed> {
 mod tests {
     use std::fs;
 
-    use lightsout_core::settings::Surroundings;
+    use lightsout_core::settings::RunnerEnvironment;
 
     use super::*;
 
@@ -253,7 +253,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/passwd"), format!("{name}:x:{uid}:{uid}::/:\n")).unwrap();
-        let wanted = Surroundings { user: Some(name.into()), ..Surroundings::default() };
+        let wanted = RunnerEnvironment { user: Some(name.into()), ..RunnerEnvironment::default() };
         RunnerUser::on(root.path(), &wanted, 0).unwrap().unwrap()
     }
 

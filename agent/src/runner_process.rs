@@ -19,7 +19,7 @@ use lightsout_core::{
     agent::host::ToldToDrain,
     exchange::Text,
     platform::{File as RunnerFile, Launch, Quiesce, Signal},
-    settings::Surroundings,
+    settings::RunnerEnvironment,
 };
 use lightsout_io::files::{replace, replace_for};
 use rustix::process::geteuid;
@@ -47,7 +47,7 @@ pub(crate) struct RunnerProcess {
     user: OnceLock<Option<RunnerUser>>,
     /// Of the file system in which that user is looked for.
     root: PathBuf,
-    surroundings: Surroundings,
+    runner_environment: RunnerEnvironment,
     /// The container engine's socket, where the runner's user may use it.
     engine: Option<PathBuf>,
     seen: Mutex<Seen>,
@@ -91,7 +91,7 @@ impl RunnerProcess {
             unit,
             user: OnceLock::from(None),
             root: "/".into(),
-            surroundings: Surroundings::default(),
+            runner_environment: RunnerEnvironment::default(),
             engine: None,
             seen: Mutex::new(Seen::Unknown),
             told: Mutex::new(None),
@@ -99,10 +99,10 @@ impl RunnerProcess {
         }
     }
 
-    /// The same with these surroundings, and as the user that they ask for; `engine` is the container engine's socket, where that user may use it.
+    /// The same in this environment, and as the user that it asks for; `engine` is the container engine's socket, where that user may use it.
     #[must_use]
-    pub(crate) fn with_surroundings(self, surroundings: Surroundings, engine: Option<PathBuf>) -> Self {
-        Self { user: OnceLock::new(), surroundings, engine, ..self }
+    pub(crate) fn with_environment(self, runner_environment: RunnerEnvironment, engine: Option<PathBuf>) -> Self {
+        Self { user: OnceLock::new(), runner_environment, engine, ..self }
     }
 
     /// As whom the runner runs; `None`: as the agent does. One that is missing is looked for each time: a machine that boots may make it yet.
@@ -113,7 +113,7 @@ impl RunnerProcess {
         if let Some(known) = self.user.get() {
             return Ok(known.as_ref());
         }
-        let found = RunnerUser::on(&self.root, &self.surroundings, geteuid().as_raw())?;
+        let found = RunnerUser::on(&self.root, &self.runner_environment, geteuid().as_raw())?;
         runner_user::announce(found.as_ref(), self.engine.as_deref());
         Ok(self.user.get_or_init(|| found).as_ref())
     }
@@ -123,7 +123,7 @@ impl RunnerProcess {
     /// # Errors
     /// As [`Self::user`].
     pub(crate) fn run_alike(&self, command: &mut Command) -> Result<(), String> {
-        runner_user::run_alike(command, self.user()?, &self.surroundings);
+        runner_user::run_alike(command, self.user()?, &self.runner_environment);
         Ok(())
     }
 
@@ -351,7 +351,7 @@ impl RunnerProcess {
 
     /// All that the runner finds in its environment, but for the mark.
     fn environment(&self, more: &[(String, Text)]) -> BTreeMap<String, Text> {
-        runner_user::environment(self.known_user(), &self.surroundings, more)
+        runner_user::environment(self.known_user(), &self.runner_environment, more)
     }
 
     /// The user of whom [`Self::user`] has told; `None` also before that.

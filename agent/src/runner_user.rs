@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, env, fs, os::unix::fs::MetadataExt, path::Path}
 
 use lightsout_core::{
     exchange::Text,
-    settings::{DEFAULT_RUNNER_USER, Surroundings},
+    settings::{DEFAULT_RUNNER_USER, RunnerEnvironment},
 };
 use rustix::{
     process::{Gid, Uid, geteuid},
@@ -33,17 +33,17 @@ impl RunnerUser {
     ///
     /// # Errors
     /// When there is no such user, when this agent may not start anything as that user, or when it would be root without having been named.
-    pub(crate) fn on(root: &Path, surroundings: &Surroundings, own: u32) -> Result<Option<Self>, String> {
+    pub(crate) fn on(root: &Path, runner_environment: &RunnerEnvironment, own: u32) -> Result<Option<Self>, String> {
         let read =
             |path: &str| fs::read_to_string(root.join(path)).map_err(|error| format!("cannot read /{path}: {error}"));
         // Without a list of users there is nobody else.
         let users = match read("etc/passwd") {
             Ok(users) => users,
-            Err(_) if surroundings.user.is_none() => String::new(),
+            Err(_) if runner_environment.user.is_none() => String::new(),
             Err(why) => return Err(why),
         };
         let groups = read("etc/group").unwrap_or_default();
-        Self::find(surroundings.user.as_deref(), own, &users, &groups)
+        Self::find(runner_environment.user.as_deref(), own, &users, &groups)
     }
 
     fn find(wanted: Option<&str>, own: u32, users: &str, groups: &str) -> Result<Option<Self>, String> {
@@ -141,16 +141,16 @@ fn group_of(socket: &Path) -> Option<u32> {
 /// The environment of whatever runs as the runner does, with these variables besides; `None`: as the agent's own user.
 pub(crate) fn environment(
     user: Option<&RunnerUser>,
-    surroundings: &Surroundings,
+    runner_environment: &RunnerEnvironment,
     more: &[(String, Text)],
 ) -> BTreeMap<String, Text> {
     let known = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    surroundings.environment(known, user.map_or_else(own_variables, RunnerUser::variables), more)
+    runner_environment.environment(known, user.map_or_else(own_variables, RunnerUser::variables), more)
 }
 
 /// Has a program run as the runner does, but for the container engine, which it gets no right to.
-pub(crate) fn run_alike(command: &mut Command, user: Option<&RunnerUser>, surroundings: &Surroundings) {
-    let environment = environment(user, surroundings, &[]);
+pub(crate) fn run_alike(command: &mut Command, user: Option<&RunnerUser>, runner_environment: &RunnerEnvironment) {
+    let environment = environment(user, runner_environment, &[]);
     command.env_clear().envs(environment.iter().map(|(name, value)| (name, value.expose()))).current_dir("/");
     if let Some(user) = user {
         user.run(command, user.groups.clone());

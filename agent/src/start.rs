@@ -167,7 +167,7 @@ pub(crate) async fn run_on(
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
 
-    let surroundings = &settings.surroundings;
+    let runner_environment = &settings.runner_environment;
     // What keeps a runner from starting keeps no agent from ending the instance: at the boot deadline, unless there is a runner.
     let mut refused = settings.unusable.clone();
     let in_unit = runs_in_unit(settings.runner_unit).unwrap_or_else(|why| {
@@ -181,10 +181,10 @@ pub(crate) async fn run_on(
         tracing::error!(why, "whether a runner runs already cannot be told");
     }
     let found = looked.as_ref().ok().and_then(Option::clone);
-    let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
+    let may_use_engine = runner_environment.engine.unwrap_or_else(|| settings.platform.uses_engine());
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
     let guard = Arc::new(Guard::new(Arc::clone(&settings)));
-    let runner = Arc::new(runner.with_surroundings(surroundings.clone(), socket));
+    let runner = Arc::new(runner.with_environment(runner_environment.clone(), socket));
     // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk. Before each start they are looked for again.
     let folders = runner.make_folders();
     if settings.unusable.is_none() {

@@ -26,6 +26,6 @@ pub(crate) async fn look(facts: &SettingsFacts, root: &Root, in_image: bool) -> 
     }
     let settings = facts.settings.as_ref()?;
     // Where nobody can be found out, the row of the runner's user says so.
-    let user = RunnerUser::on(&root.0, &settings.surroundings, geteuid().as_raw()).ok().flatten();
+    let user = RunnerUser::on(&root.0, &settings.runner_environment, geteuid().as_raw()).ok().flatten();
     metadata_guard::in_force(settings, user.as_ref()).await
 }

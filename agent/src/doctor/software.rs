@@ -7,7 +7,7 @@ use lightsout_core::{
     doctor::facts::{Baked, EngineAccess, EngineSettings, Fact, Facts, RunsAs, SettingsFacts, Software, Unit},
     exchange::Call,
     platform::{RunnerNeeds, RunnerVersion},
-    settings::{RunnerUnit, Surroundings},
+    settings::{RunnerEnvironment, RunnerUnit},
 };
 use lightsout_io::http::{AsRunner, Driver};
 use rustix::process::geteuid;
@@ -88,8 +88,8 @@ fn under_systemd(facts: &SettingsFacts) -> bool {
     wanted && systemd_runs()
 }
 
-fn surroundings(facts: &SettingsFacts) -> Surroundings {
-    facts.settings.as_ref().map_or_else(Surroundings::default, |found| found.surroundings.clone())
+fn runner_environment(facts: &SettingsFacts) -> RunnerEnvironment {
+    facts.settings.as_ref().map_or_else(RunnerEnvironment::default, |found| found.runner_environment.clone())
 }
 
 /// Whether the runner's own user may use the engine: before the engine runs there is no socket, and its group
@@ -97,8 +97,8 @@ fn surroundings(facts: &SettingsFacts) -> Surroundings {
 fn engine_access(facts: &SettingsFacts, root: &Root, in_image: bool) -> Option<EngineAccess> {
     let settings = facts.settings.as_ref()?;
     let own = if in_image { 0 } else { geteuid().as_raw() };
-    let user = RunnerUser::on(&root.0, &settings.surroundings, own).ok()??;
-    Some(match settings.surroundings.engine {
+    let user = RunnerUser::on(&root.0, &settings.runner_environment, own).ok()??;
+    Some(match settings.runner_environment.engine {
         Some(true) => EngineAccess::ByName,
         None if settings.platform.uses_engine() => EngineAccess::Needed,
         Some(false) | None if user.may_use(&root.at(&settings.docker.socket)) || is_in_group(&user, root) => {
@@ -116,12 +116,12 @@ fn is_in_group(user: &RunnerUser, root: &Root) -> bool {
 }
 
 fn runs_as(facts: &SettingsFacts, root: &Root, in_image: bool) -> Fact<RunsAs> {
-    let surroundings = surroundings(facts);
+    let runner_environment = runner_environment(facts);
     // Whoever builds the image, an instance's agent is root.
     let own = if in_image { 0 } else { geteuid().as_raw() };
-    Ok(match RunnerUser::on(&root.0, &surroundings, own)? {
+    Ok(match RunnerUser::on(&root.0, &runner_environment, own)? {
         Some(user) => RunsAs::Own(user.name),
-        None if own == 0 => RunsAs::Root { by_name: surroundings.user.is_some() },
+        None if own == 0 => RunsAs::Root { by_name: runner_environment.user.is_some() },
         None => RunsAs::Agents,
     })
 }
@@ -167,10 +167,10 @@ async fn version(
     let mut driver = Driver::new("");
     // No job has written to an image yet, and who builds one may not be able to become another user.
     if !facts.in_image() {
-        let surroundings = surroundings(&facts.settings);
-        let user = RunnerUser::on(&root.0, &surroundings, geteuid().as_raw());
+        let runner_environment = runner_environment(&facts.settings);
+        let user = RunnerUser::on(&root.0, &runner_environment, geteuid().as_raw());
         driver = driver.with_runner(AsRunner::new(move |command| {
-            runner_user::run_alike(command, user.as_ref().map_err(Clone::clone)?.as_ref(), &surroundings);
+            runner_user::run_alike(command, user.as_ref().map_err(Clone::clone)?.as_ref(), &runner_environment);
             Ok(())
         }));
     }

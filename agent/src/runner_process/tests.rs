@@ -225,7 +225,7 @@ fn skipped(test: &str, why: &str) {
 }
 
 fn nobody_or_skip(test: &str) -> Option<RunnerUser> {
-    let wanted = Surroundings { user: Some("nobody".into()), ..Surroundings::default() };
+    let wanted = RunnerEnvironment { user: Some("nobody".into()), ..RunnerEnvironment::default() };
     let found = geteuid().is_root().then(|| RunnerUser::on(Path::new("/"), &wanted, 0).ok()).flatten().flatten();
     if found.is_none() {
         skipped(test, "it takes root and the user nobody");
@@ -243,9 +243,9 @@ async fn a_user_that_is_made_after_the_agent_began_is_found() {
     fs::create_dir(root.path().join("etc")).unwrap();
     let passwd = root.path().join("etc/passwd");
     fs::write(&passwd, "root:x:0:0:root:/root:/bin/sh\n").unwrap();
-    let wanted = Surroundings { user: Some("ci".into()), ..Surroundings::default() };
+    let wanted = RunnerEnvironment { user: Some("ci".into()), ..RunnerEnvironment::default() };
     let runner = RunnerProcess { root: root.path().into(), ..RunnerProcess::new(folder.path(), false) };
-    let runner = runner.with_surroundings(wanted, None);
+    let runner = runner.with_environment(wanted, None);
     let argv = vec!["/bin/sleep".to_owned(), "30".to_owned()];
     let launch = Launch { argv, env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
     let refused = runner.start(&launch, Signal::Term).await.unwrap_err();

@@ -31,5 +31,5 @@ pub(super) fn cleaner(settings: &AgentSettings, context: &HostContext, unit: boo
 fn environment(settings: &AgentSettings, context: &HostContext) -> BTreeMap<String, Text> {
     let own =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    settings.surroundings.environment(own, own_variables(), &context.variables())
+    settings.runner_environment.environment(own, own_variables(), &context.variables())
 }

@@ -17,10 +17,10 @@ mod prices;
 mod problem;
 mod reader;
 mod records;
+mod runner_environment;
 mod scale_set;
 mod scaler;
 mod secret;
-mod surroundings;
 mod tags;
 mod tree;
 mod variables;
@@ -39,13 +39,13 @@ pub use prices::{MACHINE_PRICE_KEYS, PRICES_KEYS, Prices};
 pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};
 pub use records::{RECORDS_KEYS, RecordsSettings};
+pub use runner_environment::{DEFAULT_RUNNER_USER, RunnerEnvironment, RunnerVariable};
 pub use scale_set::{SCALE_SET_EXAMPLE, ScaleSetId};
 pub use scaler::{
     OBJECT_VARIABLE, PARAMETER_VARIABLE, POOL_KEYS, PoolSettings, SCALER_KEYS, STARTED, ScalerSettings,
     VERSION_VARIABLE, WEBHOOK_KEYS, WebhookSettings, ZoneFiles,
 };
 pub use secret::SecretSource;
-pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};
 pub use tags::{TAG_PREFIX, tag_table};
 pub(crate) use variables::{As, Variable};
 pub use variables::{Stored, from_variables, stored, variable_table};

@@ -13,7 +13,7 @@ pub use self::{
 };
 
 use super::{
-    Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, Side, Surroundings,
+    Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, RunnerEnvironment, Side,
     keys::names,
     platform,
     reader::{Layer, Report, Section},
@@ -100,7 +100,7 @@ pub struct AgentSettings {
     /// Whether the runner gets a systemd unit of its own.
     pub runner_unit: RunnerUnit,
     /// As whom the runner runs, and what it finds in its environment.
-    pub surroundings: Surroundings,
+    pub runner_environment: RunnerEnvironment,
     /// Who is kept from the metadata service.
     pub metadata_guard: MetadataGuard,
     /// How containers are watched.
@@ -148,7 +148,7 @@ impl AgentSettings {
     /// Whether jobs may use the container engine, and so leave images and stopped containers behind: they are containers, or processes of a user that
     /// was let to it (`agent.runner_docker`).
     pub fn jobs_use_engine(&self) -> bool {
-        self.platform.uses_engine() || self.surroundings.engine == Some(true)
+        self.platform.uses_engine() || self.runner_environment.engine == Some(true)
     }
 
     /// Whether the runner's user is kept from the metadata service. It is one with the jobs, unless these are containers.
@@ -179,7 +179,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let clean = agent.program("clean");
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
-    let surroundings = Surroundings::read(&agent);
+    let runner_environment = RunnerEnvironment::read(&agent);
     let metadata_guard = metadata_guard(&agent);
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
     let imds = imds::read(root.child("imds", names(IMDS_KEYS, Side::Agent)));
@@ -188,7 +188,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let records = RecordsSettings::read(root.child("records", RecordsSettings::keys()));
     let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     let secrets = platform.as_ref().map(|platform| platform.secrets()).unwrap_or_default();
-    let surroundings = surroundings.without(&agent, &secrets);
+    let runner_environment = runner_environment.without(&agent, &secrets);
     if let Some(platform) = &platform {
         doubt_guard(&agent, metadata_guard, platform.as_ref());
     }
@@ -209,7 +209,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
         clean,
         power_off,
         runner_unit,
-        surroundings,
+        runner_environment,
         metadata_guard,
         docker,
         imds,

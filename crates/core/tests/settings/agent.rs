@@ -96,10 +96,10 @@ fn everything_can_be_set() {
     assert_eq!(settings.clean.as_deref(), Some(&["/opt/clean".to_owned(), "-a".into()][..]));
     assert_eq!(settings.before_register.as_deref(), Some(&["/opt/setup".to_owned(), "-v".into()][..]));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
-    let surroundings = &settings.surroundings;
-    assert_eq!((surroundings.user.as_deref(), surroundings.engine), (Some("ci"), Some(false)));
+    let runner_environment = &settings.runner_environment;
+    assert_eq!((runner_environment.user.as_deref(), runner_environment.engine), (Some("ci"), Some(false)));
     let set = |name: &str, value: &str| RunnerVariable::Set { name: name.into(), value: value.into() };
-    assert_eq!(surroundings.variables, [RunnerVariable::HandedOn("A".into()), set("B", "1=2"), set("C", "")]);
+    assert_eq!(runner_environment.variables, [RunnerVariable::HandedOn("A".into()), set("B", "1=2"), set("C", "")]);
     assert_eq!((settings.imds.spot, settings.imds.maintenance), (Duration::from_millis(500), Duration::from_secs(3)));
     let command = &runner_of::<platform::command::CommandRunnerSettings>(&*settings.platform).settings;
     assert_eq!(command.run, ["worker", "-v"]);
@@ -239,7 +239,7 @@ fn the_runner_gets_a_deliberate_environment_and_no_secret() {
     let own = own.iter().map(|text| text.split_once('=').unwrap()).map(|(name, value)| pair(name, value));
     let user = [pair("HOME", "/home/ci"), pair("USER", "ci")];
     let launch = [("TOKEN".to_owned(), Text::secret("for the runner"))];
-    let all = settings.surroundings.environment(own, user, &launch);
+    let all = settings.runner_environment.environment(own, user, &launch);
     let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let expected = [

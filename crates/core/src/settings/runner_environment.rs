@@ -40,7 +40,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// As whom the runner runs, and with what.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct RunnerEnvironment {
     /// The user's name; `None`: [`DEFAULT_RUNNER_USER`] where there is one, else the agent's own user.
     pub user: Option<String>,
     /// Whether the runner's user may use the container engine, with which it is as good as root; `None`: where the platform's jobs need it.
@@ -74,7 +74,7 @@ impl RunnerVariable {
     }
 }
 
-impl Surroundings {
+impl RunnerEnvironment {
     /// The runner's whole environment. `own` is the agent's, `user` tells of the runner's user (`HOME` and the like), `launch` is what the platform
     /// asks for; later ones win.
     pub fn environment(
