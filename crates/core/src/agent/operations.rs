@@ -9,7 +9,7 @@ mod drain;
 mod ending;
 mod ready;
 mod register;
-mod tell;
+mod signal_drain;
 mod undrain;
 
 pub(super) use self::cloud::HEARTBEATS;

@@ -2,8 +2,8 @@
 
 mod abort;
 mod orders;
+mod signal_drain;
 mod taking_back;
-mod telling;
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Next, Step as Operation, tell, unexpected};
+use super::{Context, Next, Step as Operation, signal_drain, unexpected};
 use crate::{
     agent::{
         event::Outcome,
@@ -18,7 +18,7 @@ pub(super) const WITHIN: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Find,
-    Tell(tell::Step),
+    SignalDrain(signal_drain::Step),
     Ask {
         /// Whether a runner was there.
         runner: bool,
@@ -38,12 +38,12 @@ pub(super) fn first() -> (HostEffect, Operation) {
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
         (Step::Find, HostResult::Runner(found)) => find(found, cx),
-        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce, cx.now) {
-            tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
-            tell::Next::Told => Next::Done(Outcome::Signalled),
-            tell::Next::Gone => Next::Done(Outcome::Drained(Drained::Empty)),
-            tell::Next::StillBusy => Next::Done(Outcome::Drained(Drained::StillBusy)),
-            tell::Next::Failed(outcome) => Next::Done(outcome),
+        (Step::SignalDrain(step), result) => match signal_drain::next(step, result, cx.facts.rules.quiesce, cx.now) {
+            signal_drain::Next::Do(effect, step) => Next::Do(effect, Step::SignalDrain(step)),
+            signal_drain::Next::Told => Next::Done(Outcome::Signalled),
+            signal_drain::Next::Gone => Next::Done(Outcome::Drained(Drained::Empty)),
+            signal_drain::Next::StillBusy => Next::Done(Outcome::Drained(Drained::StillBusy)),
+            signal_drain::Next::Failed(outcome) => Next::Done(outcome),
         },
         // Noted or not: the host remembers it, and a sick disk must not keep the runner at work.
         (Step::NoteBefore, HostResult::Done(_)) => ask(true),
@@ -88,8 +88,8 @@ fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Ste
 fn by_signal(signal: Signal, found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Step> {
     match found {
         Ok(None) => Next::Done(Outcome::Drained(Drained::Empty)),
-        Ok(Some(RunnerSeen { told })) => match tell::first(signal, told, cx.facts.rules.quiesce) {
-            Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
+        Ok(Some(RunnerSeen { told })) => match signal_drain::first(signal, told, cx.facts.rules.quiesce) {
+            Some((effect, step)) => Next::Do(effect, Step::SignalDrain(step)),
             None => Next::Done(Outcome::Signalled),
         },
         Err(why) => Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}"))),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Next, Step as Operation, drain, ending, tell, unexpected};
+use super::{Context, Next, Step as Operation, drain, ending, signal_drain, unexpected};
 use crate::{
     activity::Activity,
     agent::{
@@ -20,7 +20,7 @@ pub(super) enum Step {
     Ask,
     /// What was told to a runner that was drained in this way?
     Find(DrainBy),
-    Tell(tell::Step),
+    SignalDrain(signal_drain::Step),
     /// Has the platform let it go? Asking again tells.
     AskAgain,
     NoteAgain(ToldToDrain),
@@ -50,14 +50,14 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::Find(_), HostResult::Runner(Err(why))) => {
             Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
         }
-        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce, cx.now) {
-            tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
-            tell::Next::Told | tell::Next::Gone => Next::Done(Outcome::Relaunch),
-            tell::Next::StillBusy => {
+        (Step::SignalDrain(step), result) => match signal_drain::next(step, result, cx.facts.rules.quiesce, cx.now) {
+            signal_drain::Next::Do(effect, step) => Next::Do(effect, Step::SignalDrain(step)),
+            signal_drain::Next::Told | signal_drain::Next::Gone => Next::Done(Outcome::Relaunch),
+            signal_drain::Next::StillBusy => {
                 let why = "whether the runner was told to finish is not known, and it is not quiet";
                 Next::Done(Outcome::Failed(why.into()))
             }
-            tell::Next::Failed(outcome) => Next::Done(outcome),
+            signal_drain::Next::Failed(outcome) => Next::Done(outcome),
         },
         (Step::AskAgain, HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))) => {
             let told = drain::told_by(drained);
@@ -85,8 +85,8 @@ fn relaunch(told: ToldToDrain, drained_by: DrainBy, cx: &Context<'_>) -> Next<St
         (ToldToDrain::No, _) => Next::Done(Outcome::Done),
         // It ends its jobs and exits, once it has heard of it for certain.
         (ToldToDrain::Maybe | ToldToDrain::Yes, DrainBy::Signal(signal)) => {
-            match tell::first(signal, told, cx.facts.rules.quiesce) {
-                Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
+            match signal_drain::first(signal, told, cx.facts.rules.quiesce) {
+                Some((effect, step)) => Next::Do(effect, Step::SignalDrain(step)),
                 None => Next::Done(Outcome::Relaunch),
             }
         }
