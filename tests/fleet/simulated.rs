@@ -12,7 +12,7 @@ use std::{
 
 use lightsout_core::{agent::policy::AgentPolicy, record::Record, scaling::Plan};
 use lightsout_localcloud::{Snapshot, fleet::InstanceView};
-use lightsout_simulate::{Fleet as Kept, Job, Ours, Setup, Trace, Turn, simulate};
+use lightsout_simulate::{Fleet as Kept, Job, LightsoutSettings, Setup, Trace, Turn, simulate};
 use serde_json::{Value, json};
 
 use crate::rig::{Ended, Fleet, Home, living, phase};
@@ -38,10 +38,11 @@ struct Case {
 
 impl Case {
     /// What the simulation says: raises and departures, and how many instances were launched.
-    fn simulated(&self, seed: u64, settings: Ours) -> (Vec<Turn>, usize) {
+    fn simulated(&self, seed: u64, settings: LightsoutSettings) -> (Vec<Turn>, usize) {
         let policy = AgentPolicy { jobs_per_instance: self.jobs_per_instance, ..settings.agent };
         let setup = Setup { seed, min: self.min, max: self.max, ..Setup::default() };
-        let outcome = simulate(&self.trace(), &setup, &Kept::Ours(Ours { agent: policy, ..settings }));
+        let outcome =
+            simulate(&self.trace(), &setup, &Kept::Lightsout(LightsoutSettings { agent: policy, ..settings }));
         assert_eq!((outcome.cut, outcome.unserved, outcome.violation), (0, 0, None), "{outcome:?}");
         (outcome.turns, outcome.launched)
     }
@@ -158,14 +159,14 @@ fn reasons(records: &PathBuf) -> BTreeMap<String, lightsout_core::agent::phase::
 fn same(case: &Case) {
     let real = case.real();
     for seed in 1..=20 {
-        assert_eq!(case.simulated(seed, Ours::default()), real, "simulated with seed {seed}, and real");
+        assert_eq!(case.simulated(seed, LightsoutSettings::default()), real, "simulated with seed {seed}, and real");
     }
-    let changed = Ours {
+    let changed = LightsoutSettings {
         plan: |policy, demand, capacity, past| match lightsout_core::scaling::plan(policy, demand, capacity, past) {
             Plan::Raise { to, explanation } => Plan::Raise { to: to - 1, explanation },
             hold @ Plan::Hold(_) => hold,
         },
-        ..Ours::default()
+        ..LightsoutSettings::default()
     };
     assert_ne!(case.simulated(1, changed).0, real.0, "a comparison that cannot fail is none");
 }

@@ -157,7 +157,7 @@ fn report(args: &Args) -> Result<String> {
     let schedules = present::schedules(args, &present)?;
     let variants = grid::variants(args, &present, &schedules)?;
     let mut fleets: Vec<(String, Fleet)> =
-        variants.into_iter().map(|Variant { name, ours }| (name, Fleet::Ours(ours))).collect();
+        variants.into_iter().map(|Variant { name, ours }| (name, Fleet::Lightsout(ours))).collect();
     let ours = fleets.len();
     if args.peers {
         fleets.extend(PEERS.map(|peer| (peer.name().to_owned(), Fleet::Peer(peer))));

@@ -26,7 +26,7 @@ pub use self::{
     made::made,
     outcome::{Held, Outcome, Seconds, Turn, Waits},
     peers::{PEERS, Peer},
-    setup::{Boots, Fleet, Ours, PlanFn, Setup},
+    setup::{Boots, Fleet, LightsoutSettings, PlanFn, Setup},
     trace::{Job, Trace},
     world::simulate,
 };

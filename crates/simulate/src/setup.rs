@@ -72,7 +72,7 @@ impl Default for Boots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fleet {
     /// Lightsout, with these settings.
-    Ours(Ours),
+    Lightsout(LightsoutSettings),
     /// Another system, by its rules and their defaults.
     Peer(Peer),
 }
@@ -82,7 +82,7 @@ pub type PlanFn = fn(&ScalerPolicy, &Demand, Capacity, Past) -> Plan;
 
 /// Lightsout's settings.
 #[derive(Clone, Debug)]
-pub struct Ours {
+pub struct LightsoutSettings {
     /// Of each instance's agent.
     pub agent: AgentPolicy,
     /// Of the pool.
@@ -97,7 +97,7 @@ pub struct Ours {
     pub plan: PlanFn,
 }
 
-impl PartialEq for Ours {
+impl PartialEq for LightsoutSettings {
     fn eq(&self, other: &Self) -> bool {
         let Self { agent, scaler, schedule, tick, webhook, plan: _ } = other;
         (&self.agent, &self.scaler, &self.schedule) == (agent, scaler, schedule)
@@ -106,9 +106,9 @@ impl PartialEq for Ours {
     }
 }
 
-impl Eq for Ours {}
+impl Eq for LightsoutSettings {}
 
-impl Default for Ours {
+impl Default for LightsoutSettings {
     /// What is shipped: a tick each ten seconds, and no webhook.
     fn default() -> Self {
         Self {
@@ -126,7 +126,7 @@ impl Fleet {
     /// Jobs that one instance takes at once.
     pub fn slots(&self) -> u32 {
         match self {
-            Self::Ours(ours) => ours.scaler.slots.max(1),
+            Self::Lightsout(ours) => ours.scaler.slots.max(1),
             Self::Peer(_) => 1,
         }
     }

@@ -3,8 +3,8 @@
 mod accounts;
 mod group;
 mod hours;
-mod ours;
-mod theirs;
+mod lightsout;
+mod peers;
 
 use std::{
     cmp::Reverse,
@@ -19,7 +19,7 @@ use lightsout_core::{
     time::Tick,
 };
 
-use self::{accounts::Accounts, group::Group, hours::Hours, ours::Scaler, theirs::Rules};
+use self::{accounts::Accounts, group::Group, hours::Hours, lightsout::Scaler, peers::Rules};
 use crate::{
     outcome::{Outcome, Turn, Waits},
     random::Random,
@@ -107,8 +107,8 @@ impl PartialOrd for Due {
 }
 
 enum Driver {
-    Ours(Box<Scaler>),
-    Theirs(Box<Rules>),
+    Lightsout(Box<Scaler>),
+    Peer(Box<Rules>),
 }
 
 struct World<'a> {
@@ -137,11 +137,11 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(trace: &'a Trace, setup: &'a Setup, fleet: &Fleet) -> Self {
         let driver = match fleet {
-            Fleet::Ours(ours) => Driver::Ours(Box::new(Scaler::new(ours.clone()))),
-            Fleet::Peer(peer) => Driver::Theirs(Box::new(Rules::new(*peer))),
+            Fleet::Lightsout(ours) => Driver::Lightsout(Box::new(Scaler::new(ours.clone()))),
+            Fleet::Peer(peer) => Driver::Peer(Box::new(Rules::new(*peer))),
         };
         let schedule = match fleet {
-            Fleet::Ours(ours) => ours.schedule.clone(),
+            Fleet::Lightsout(ours) => ours.schedule.clone(),
             Fleet::Peer(_) => Schedule::default(),
         };
         let jobs = trace.jobs();
@@ -206,8 +206,8 @@ impl<'a> World<'a> {
             Happening::Hint => self.tick(),
             Happening::InService(id) => self.instances[id as usize].in_service = true,
             Happening::Booted(id) if self.alive.contains(&id) => match self.driver {
-                Driver::Ours(_) => self.begin_agent(id),
-                Driver::Theirs(_) => self.register(id),
+                Driver::Lightsout(_) => self.begin_agent(id),
+                Driver::Peer(_) => self.register(id),
             },
             Happening::Finish(id, job) => self.finish(id, job),
             Happening::Wake(id) => self.wake(id),
@@ -215,8 +215,8 @@ impl<'a> World<'a> {
             Happening::Answer(id, effect, result) => self.answer(id, effect, result),
             Happening::Target(id) => self.target(id),
             Happening::Notice(id) if self.alive.contains(&id) => match self.driver {
-                Driver::Ours(_) => self.spot_notice(id),
-                Driver::Theirs(_) => self.peer_notice(id),
+                Driver::Lightsout(_) => self.spot_notice(id),
+                Driver::Peer(_) => self.peer_notice(id),
             },
             Happening::Taken(id) if self.alive.contains(&id) => self.taken(id),
             Happening::IdleOut(id, since) => self.idle_out(id, since),
@@ -239,15 +239,15 @@ impl<'a> World<'a> {
 
     fn tick_interval(&self) -> Duration {
         match &self.driver {
-            Driver::Ours(scaler) => scaler.settings.tick.max(Duration::from_secs(1)),
-            Driver::Theirs(rules) => rules.interval(),
+            Driver::Lightsout(scaler) => scaler.settings.tick.max(Duration::from_secs(1)),
+            Driver::Peer(rules) => rules.interval(),
         }
     }
 
     fn tick(&mut self) {
         match self.driver {
-            Driver::Ours(_) => self.plan(),
-            Driver::Theirs(_) => self.rule(),
+            Driver::Lightsout(_) => self.plan(),
+            Driver::Peer(_) => self.rule(),
         }
     }
 
@@ -260,8 +260,8 @@ impl<'a> World<'a> {
         self.waiting.push_back(job);
         self.hand_out();
         match &self.driver {
-            Driver::Ours(_) => self.hint(),
-            Driver::Theirs(_) => self.peer_arrival(job),
+            Driver::Lightsout(_) => self.hint(),
+            Driver::Peer(_) => self.peer_arrival(job),
         }
     }
 
@@ -335,8 +335,8 @@ impl<'a> World<'a> {
         }
         self.accounts.turn(&mut self.instances[id as usize], self.now);
         match self.driver {
-            Driver::Ours(_) => self.look_soon(id),
-            Driver::Theirs(_) => self.watch_idle(id),
+            Driver::Lightsout(_) => self.look_soon(id),
+            Driver::Peer(_) => self.watch_idle(id),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use lightsout_localcloud::{FleetEvent, fleet::JobState};
-use lightsout_simulate::{Boots, Fleet as Kept, Job, Ours, Setup, Trace, simulate};
+use lightsout_simulate::{Boots, Fleet as Kept, Job, LightsoutSettings, Setup, Trace, simulate};
 use serde_json::json;
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
     let (mut real, mut simulated) = (Vec::new(), Vec::new());
     for seed in 1..=RUNS {
         let played = play(&mut fleet)?;
-        let mut ours = Ours { tick: TICK, ..Ours::default() };
+        let mut ours = LightsoutSettings { tick: TICK, ..LightsoutSettings::default() };
         ours.agent.idle_timeout = Some(IDLE);
         ours.agent.confirm = ours.agent.confirm.min(IDLE / 2);
         let setup = Setup {
@@ -48,7 +48,7 @@ pub(crate) fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
             ..Setup::default()
         };
         real.push(played.p95);
-        simulated.push(simulate(&played.trace, &setup, &Kept::Ours(ours)).waits.p95);
+        simulated.push(simulate(&played.trace, &setup, &Kept::Lightsout(ours)).waits.p95);
     }
     report.add("95 % of the jobs waited no longer, in a fleet", "s", real);
     report.add("95 % of the same jobs, simulated", "s", simulated);

@@ -7,7 +7,7 @@ use lightsout_core::{
     agent::policy::AgentPolicy,
     scaling::{ScalerPolicy, Schedule},
 };
-use lightsout_simulate::Ours;
+use lightsout_simulate::LightsoutSettings;
 
 use super::{Args, present::shown};
 use crate::duration::{format_duration, parse_duration};
@@ -20,7 +20,7 @@ const SPARES: [u32; 3] = [0, 1, 2];
 /// Settings to try, and what is different of them.
 pub(super) struct Variant {
     pub(super) name: String,
-    pub(super) ours: Ours,
+    pub(super) ours: LightsoutSettings,
 }
 
 /// How long an instance stays without a job; `None`: for ever.
@@ -28,7 +28,7 @@ pub(super) struct Variant {
 pub(super) struct IdleTimeout(Option<Duration>);
 
 /// Each combination with these schedules, the present one first: those with the first schedule, then as many with each other one.
-pub(super) fn variants(args: &Args, present: &Ours, schedules: &[Schedule]) -> Result<Vec<Variant>> {
+pub(super) fn variants(args: &Args, present: &LightsoutSettings, schedules: &[Schedule]) -> Result<Vec<Variant>> {
     let idles = IDLE_TIMEOUTS.map(|seconds| IdleTimeout(Some(Duration::from_secs(seconds))));
     let idles = list(&args.idle_timeout, IdleTimeout(present.agent.idle_timeout), &idles);
     let spares = list(&args.spare, present.scaler.spare, &SPARES);
@@ -47,7 +47,7 @@ pub(super) fn variants(args: &Args, present: &Ours, schedules: &[Schedule]) -> R
                 for tick in &ticks {
                     for spare in &spares {
                         for idle in &idles {
-                            let ours = Ours {
+                            let ours = LightsoutSettings {
                                 agent: agent(&present.agent, *idle),
                                 scaler: ScalerPolicy { slots: *slots, spare: *spare, ..present.scaler.clone() },
                                 schedule: schedule.clone(),
@@ -82,7 +82,7 @@ fn agent(present: &AgentPolicy, idle: IdleTimeout) -> AgentPolicy {
 }
 
 /// What of it is not the same in all.
-fn name(ours: &Ours, [idles, spares, slots, ticks, webhooks, schedules]: [usize; 6]) -> String {
+fn name(ours: &LightsoutSettings, [idles, spares, slots, ticks, webhooks, schedules]: [usize; 6]) -> String {
     let idle = ours.agent.idle_timeout.map_or_else(|| "never".to_owned(), format_duration);
     let mut parts = vec![format!("idle_timeout {idle}")];
     let rest = [

@@ -7,7 +7,7 @@ use lightsout_core::{
     settings::{AgentSettings, PoolSettings, ScalerSettings},
 };
 use lightsout_io::files;
-use lightsout_simulate::Ours;
+use lightsout_simulate::LightsoutSettings;
 
 use super::Args;
 
@@ -15,8 +15,8 @@ use super::Args;
 const NONE: &str = "none";
 
 /// The present settings.
-pub(super) fn present(args: &Args) -> Result<Ours> {
-    let mut ours = Ours::default();
+pub(super) fn present(args: &Args) -> Result<LightsoutSettings> {
+    let mut ours = LightsoutSettings::default();
     if !args.config.is_empty() {
         let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
         let settings = ScalerSettings::parse_with(&fragments, &files::zone)?;
@@ -45,7 +45,7 @@ fn chosen(pools: Vec<PoolSettings>, name: Option<&str>) -> Result<PoolSettings> 
 }
 
 /// The schedules that are tried, the present one first: those of `--schedule`, and without any of them none at all beside the present one.
-pub(super) fn schedules(args: &Args, present: &Ours) -> Result<Vec<Schedule>> {
+pub(super) fn schedules(args: &Args, present: &LightsoutSettings) -> Result<Vec<Schedule>> {
     let zone = if let Some(text) = &args.zone {
         let zone = Zone::parse(text, &files::zone);
         Some(zone.map_err(|(wrong, remedy)| anyhow!("--zone {text:?} {wrong}; {remedy}"))?)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    setup::{Boots, Fleet, Ours, Setup},
+    setup::{Boots, Fleet, LightsoutSettings, Setup},
     trace::{Job, Trace},
     world::simulate,
 };
@@ -59,7 +59,9 @@ fn means(trace: &Trace, fleet: &Fleet) -> [f64; 3] {
 #[test]
 fn a_model_that_was_made_apart_says_the_same() {
     let traces = [jobs([0; 2]), jobs([0; 30]), jobs((0..30).map(|n| n / 10 * 120)), jobs((0..30).map(|n| n * 20))];
-    let every = |seconds| Fleet::Ours(Ours { tick: Duration::from_secs(seconds), ..Ours::default() });
+    let every = |seconds| {
+        Fleet::Lightsout(LightsoutSettings { tick: Duration::from_secs(seconds), ..LightsoutSettings::default() })
+    };
     // Of each trace the waits, p50 and p95, and the instances.
     for (fleet, expected) in [
         (Fleet::Peer(Peer::Buildkite), [[95, 95, 2], [95, 95, 30], [155, 275, 30], [215, 355, 29]]),

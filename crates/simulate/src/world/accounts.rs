@@ -45,7 +45,7 @@ pub(super) struct Instance {
     /// When the cloud takes it, once it has said so.
     pub(super) spot: Option<Tick>,
     pub(super) ledger: Ledger,
-    /// Ours: its agent, the runner, and what the runner was told.
+    /// Lightsout's: its agent, the runner, and what the runner was told.
     pub(super) agent: Option<Box<Agent>>,
     pub(super) runner: Option<ToldToDrain>,
     /// Whether the runner's exit has not been told yet.
@@ -53,7 +53,7 @@ pub(super) struct Instance {
     /// When the agent is woken next, and whether a look at the probes is on its way.
     pub(super) wake_at: Option<Tick>,
     pub(super) look_due: bool,
-    /// Theirs: protected from scale-in, and since when it has been idle.
+    /// A peer's: protected from scale-in, and since when it has been idle.
     pub(super) protected: bool,
     pub(super) idle_since: Option<Tick>,
 }

@@ -6,7 +6,7 @@ use lightsout_core::{
     agent::{phase::LeaveReason, policy::AgentPolicy},
     scaling::{Plan, ScalerPolicy, Schedule, Zone, plan},
 };
-use lightsout_simulate::{Boots, Fleet, Job, Ours, Outcome, PEERS, Setup, Trace, Turn, made, simulate};
+use lightsout_simulate::{Boots, Fleet, Job, LightsoutSettings, Outcome, PEERS, Setup, Trace, Turn, made, simulate};
 use proptest::prelude::*;
 
 fn secs(seconds: u64) -> Duration {
@@ -21,12 +21,12 @@ fn jobs(jobs: impl IntoIterator<Item = (u64, u64)>) -> Trace {
     Trace::new(jobs.into_iter().map(|(arrives, runs)| Job { arrives: secs(arrives), runs: secs(runs) }).collect())
 }
 
-fn ours(trace: &Trace, settings: Ours) -> Outcome {
-    simulate(trace, &setup(), &Fleet::Ours(settings))
+fn lightsout(trace: &Trace, settings: LightsoutSettings) -> Outcome {
+    simulate(trace, &setup(), &Fleet::Lightsout(settings))
 }
 
-fn with(agent: AgentPolicy, scaler: ScalerPolicy) -> Ours {
-    Ours { agent, scaler, ..Ours::default() }
+fn with(agent: AgentPolicy, scaler: ScalerPolicy) -> LightsoutSettings {
+    LightsoutSettings { agent, scaler, ..LightsoutSettings::default() }
 }
 
 fn idle(seconds: u64) -> AgentPolicy {
@@ -36,7 +36,7 @@ fn idle(seconds: u64) -> AgentPolicy {
 #[test]
 fn a_seed_gives_the_same_outcome_to_the_last_bit() {
     let trace = made(3, 400, 1);
-    let fleets = PEERS.map(Fleet::Peer).into_iter().chain([Fleet::Ours(Ours::default())]);
+    let fleets = PEERS.map(Fleet::Peer).into_iter().chain([Fleet::Lightsout(LightsoutSettings::default())]);
     for fleet in fleets {
         let play = |seed| simulate(&trace, &Setup { seed, losses: 20.0, ..setup() }, &fleet);
         assert_eq!(format!("{:?}", play(1)), format!("{:?}", play(1)), "{fleet:?}");
@@ -47,7 +47,7 @@ fn a_seed_gives_the_same_outcome_to_the_last_bit() {
 #[test]
 fn a_small_fleet_does_what_one_would_write_down_by_hand() {
     // Three at once, and one when those three have left.
-    let outcome = ours(&jobs([(0, 60), (0, 60), (0, 300), (3_600, 30)]), Ours::default());
+    let outcome = lightsout(&jobs([(0, 60), (0, 60), (0, 300), (3_600, 30)]), LightsoutSettings::default());
     let left = Turn::Left { why: Some(LeaveReason::Idle) };
     assert_eq!(outcome.turns, [Turn::Raised { to: 3 }, left, left, left, Turn::Raised { to: 1 }, left]);
     assert_eq!((outcome.launched, outcome.peak, outcome.cut, outcome.unserved), (4, 3, 0, 0));
@@ -60,27 +60,27 @@ fn a_small_fleet_does_what_one_would_write_down_by_hand() {
 #[test]
 fn another_rule_of_the_scaler_is_another_outcome() {
     let trace = made(1, 300, 1);
-    let shipped = ours(&trace, Ours::default());
+    let shipped = lightsout(&trace, LightsoutSettings::default());
     // One instance more than the shipped plan says.
-    let generous = ours(
+    let generous = lightsout(
         &trace,
-        Ours {
+        LightsoutSettings {
             plan: |policy, demand, capacity, past| match plan(policy, demand, capacity, past) {
                 Plan::Raise { to, explanation } => Plan::Raise { to: to + 1, explanation },
                 hold @ Plan::Hold(_) => hold,
             },
-            ..Ours::default()
+            ..LightsoutSettings::default()
         },
     );
     assert!(generous.launched > shipped.launched, "{generous:?}");
     assert!(generous.waits.p95 <= shipped.waits.p95 && generous.seconds.all() > shipped.seconds.all());
-    let never = ours(
+    let never = lightsout(
         &trace,
-        Ours {
+        LightsoutSettings {
             plan: |_, _, capacity, past| {
                 plan(&ScalerPolicy::default(), &lightsout_core::platform::Demand::default(), capacity, past)
             },
-            ..Ours::default()
+            ..LightsoutSettings::default()
         },
     );
     assert_eq!((never.launched, never.unserved), (0, 300));
@@ -89,33 +89,33 @@ fn another_rule_of_the_scaler_is_another_outcome() {
 #[test]
 fn each_setting_of_the_agent_and_of_the_scaler_has_its_effect() {
     let trace = made(1, 600, 1);
-    let now = ours(&trace, Ours::default());
-    let brief = ours(&trace, with(idle(60), ScalerPolicy::default()));
+    let now = lightsout(&trace, LightsoutSettings::default());
+    let brief = lightsout(&trace, with(idle(60), ScalerPolicy::default()));
     assert!(brief.seconds.idle < now.seconds.idle && brief.launched > now.launched, "{brief:?}");
-    let spare = ours(&trace, with(AgentPolicy::default(), ScalerPolicy { spare: 3, ..ScalerPolicy::default() }));
+    let spare = lightsout(&trace, with(AgentPolicy::default(), ScalerPolicy { spare: 3, ..ScalerPolicy::default() }));
     assert!(spare.waits.p50 <= now.waits.p50 && spare.seconds.idle > now.seconds.idle, "{spare:?}");
-    let slots = ours(&trace, with(AgentPolicy::default(), ScalerPolicy { slots: 4, ..ScalerPolicy::default() }));
+    let slots = lightsout(&trace, with(AgentPolicy::default(), ScalerPolicy { slots: 4, ..ScalerPolicy::default() }));
     assert!(slots.launched < now.launched, "{slots:?}");
-    let rare = ours(&trace, Ours { tick: secs(60), ..Ours::default() });
-    let hinted = ours(&trace, Ours { tick: secs(60), webhook: true, ..Ours::default() });
+    let rare = lightsout(&trace, LightsoutSettings { tick: secs(60), ..LightsoutSettings::default() });
+    let hinted = lightsout(&trace, LightsoutSettings { tick: secs(60), webhook: true, ..LightsoutSettings::default() });
     assert!(rare.waits.p99 > now.waits.p99 && hinted.waits.p99 < now.waits.p99, "{rare:?} {hinted:?}");
     let once = AgentPolicy { jobs_per_instance: Some(1), ..AgentPolicy::default() };
-    let once = ours(&trace, with(once, ScalerPolicy::default()));
+    let once = lightsout(&trace, with(once, ScalerPolicy::default()));
     assert_eq!(once.turns.iter().filter(|turn| **turn == Turn::Left { why: Some(LeaveReason::Idle) }).count(), 0);
     let stays = AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
-    let stays = ours(&trace, with(stays, ScalerPolicy::default()));
+    let stays = lightsout(&trace, with(stays, ScalerPolicy::default()));
     assert!(stays.turns.iter().all(|turn| matches!(turn, Turn::Raised { .. })), "{stays:?}");
 }
 
 #[test]
 fn spare_instances_stay_and_more_than_the_group_may_have_are_never_there() {
     let spare = ScalerPolicy { spare: 2, ..ScalerPolicy::default() };
-    let outcome = ours(&jobs([(0, 60), (7_200, 60)]), with(idle(60), spare));
+    let outcome = lightsout(&jobs([(0, 60), (7_200, 60)]), with(idle(60), spare));
     // Two stay of three: the job of two hours later waits for none.
     assert!(outcome.waits.p50 < 0.001, "{outcome:?}");
     assert!(!outcome.turns.iter().any(|turn| matches!(turn, Turn::Raised { to: 4.. })), "{outcome:?}");
     let many = jobs((0..200).map(|_| (0, 60)));
-    assert_eq!(ours(&many, Ours::default()).peak, 60);
+    assert_eq!(lightsout(&many, LightsoutSettings::default()).peak, 60);
     for peer in PEERS {
         assert!(simulate(&many, &setup(), &Fleet::Peer(peer)).peak <= 60, "{peer:?}");
     }
@@ -128,9 +128,9 @@ fn a_schedule_holds_at_its_hours_on_its_clock() {
     let play = |zone: &str| {
         let entry = "thu 08:00-10:00 spare 2".parse().expect("an entry");
         let schedule = Schedule::new(vec![entry], Zone::parse(zone, &|_| None).expect("a zone"));
-        ours(&trace, Ours { schedule, ..with(idle(60), ScalerPolicy::default()) })
+        lightsout(&trace, LightsoutSettings { schedule, ..with(idle(60), ScalerPolicy::default()) })
     };
-    let plain = ours(&trace, with(idle(60), ScalerPolicy::default()));
+    let plain = lightsout(&trace, with(idle(60), ScalerPolicy::default()));
     assert!(plain.waits.p50 > 80.0 && plain.entries.is_empty(), "{plain:?}");
     let here = play("UTC");
     let held = &here.entries[0];
@@ -149,10 +149,12 @@ fn a_schedule_holds_at_its_hours_on_its_clock() {
 #[test]
 fn a_spot_loss_ends_what_two_minutes_do_not_suffice_for_and_nothing_else() {
     let losing = Setup { losses: 60.0, ..setup() };
-    let short = simulate(&jobs((0..300).map(|n| (n * 20, 60))), &losing, &Fleet::Ours(Ours::default()));
+    let short =
+        simulate(&jobs((0..300).map(|n| (n * 20, 60))), &losing, &Fleet::Lightsout(LightsoutSettings::default()));
     assert_eq!((short.spot, short.cut, short.unserved, short.violation), (0, 0, 0, None), "{short:?}");
     assert!(short.turns.contains(&Turn::Left { why: Some(LeaveReason::Spot) }));
-    let long = simulate(&jobs((0..300).map(|n| (n * 20, 1_800))), &losing, &Fleet::Ours(Ours::default()));
+    let long =
+        simulate(&jobs((0..300).map(|n| (n * 20, 1_800))), &losing, &Fleet::Lightsout(LightsoutSettings::default()));
     assert!(long.spot > 0 && long.cut == 0 && long.violation.is_none(), "{long:?}");
 }
 
@@ -161,7 +163,7 @@ fn a_group_that_anybody_may_shrink_loses_jobs_and_ours_does_not() {
     let trace = made(1, 1_000, 1);
     let cut = |fleet| simulate(&trace, &setup(), &fleet).cut;
     assert!(cut(Fleet::Peer(lightsout_simulate::Peer::CircleCi)) > 0);
-    assert_eq!(cut(Fleet::Ours(Ours::default())), 0);
+    assert_eq!(cut(Fleet::Lightsout(LightsoutSettings::default())), 0);
 }
 
 proptest! {
@@ -183,8 +185,8 @@ proptest! {
         let setup = Setup { seed, boots: Boots::new(vec![secs(90)]).expect("one"), ..setup() };
         let agent = AgentPolicy { max_age: age.map(secs), confirm: secs(5), ..idle(idle_seconds) };
         let scaler = ScalerPolicy { spare, slots, ..ScalerPolicy::default() };
-        let fleet = Ours { tick: secs(tick), webhook, ..with(agent, scaler) };
-        let outcome = simulate(&trace, &setup, &Fleet::Ours(fleet));
+        let fleet = LightsoutSettings { tick: secs(tick), webhook, ..with(agent, scaler) };
+        let outcome = simulate(&trace, &setup, &Fleet::Lightsout(fleet));
         prop_assert_eq!((outcome.unserved, outcome.cut, outcome.spot, outcome.violation), (0, 0, 0, None));
         let work = trace.work().as_secs_f64();
         let seconds = outcome.seconds;

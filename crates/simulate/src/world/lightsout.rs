@@ -22,7 +22,7 @@ use lightsout_core::{
 };
 
 use super::{Happening, Id, Loss, NOTICE, World, accounts::Place};
-use crate::setup::Ours;
+use crate::setup::LightsoutSettings;
 
 /// How often a job that comes may make the scaler look.
 const HINTS: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ const DRAINS: DrainRules =
 
 /// The scaler, and what it remembers between two ticks.
 pub(super) struct Scaler {
-    pub(super) settings: Ours,
+    pub(super) settings: LightsoutSettings,
     raise_history: RaiseHistory,
     raised: Option<Tick>,
     ticked: Option<Tick>,
@@ -54,7 +54,7 @@ pub(super) struct Scaler {
 }
 
 impl Scaler {
-    pub(super) fn new(settings: Ours) -> Self {
+    pub(super) fn new(settings: LightsoutSettings) -> Self {
         Self { settings, raise_history: RaiseHistory::default(), raised: None, ticked: None, hinted: false }
     }
 }
@@ -66,7 +66,7 @@ impl World<'_> {
         let queued = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         let demand = Demand { queued, running: Some(self.running), poll_after: None };
         let capacity = Capacity { min: self.group.min, max: self.group.max, desired: self.group.desired, lately: 0 };
-        let super::Driver::Ours(scaler) = &mut self.driver else { return };
+        let super::Driver::Lightsout(scaler) = &mut self.driver else { return };
         let policy = self.hours.policy(&scaler.settings.scaler, now);
         let policy = policy.as_ref();
         let since_start = now.since(Tick::ZERO);
@@ -88,7 +88,7 @@ impl World<'_> {
 
     /// A job came: with a webhook the scaler looks, once a second at most.
     pub(super) fn hint(&mut self) {
-        let super::Driver::Ours(scaler) = &mut self.driver else { return };
+        let super::Driver::Lightsout(scaler) = &mut self.driver else { return };
         if !scaler.settings.webhook || mem::replace(&mut scaler.hinted, true) {
             return;
         }
@@ -97,7 +97,7 @@ impl World<'_> {
     }
 
     pub(super) fn begin_agent(&mut self, id: Id) {
-        let super::Driver::Ours(scaler) = &self.driver else { return };
+        let super::Driver::Lightsout(scaler) = &self.driver else { return };
         let jitter = Jitter::of(&format!("i-{id:017x}"));
         let policy = scaler.settings.agent.clone();
         let agent = Agent::new(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, jitter, self.now);
@@ -304,7 +304,7 @@ impl World<'_> {
 
     /// The agent ends what runs: allowed before a spot deadline alone.
     fn end_jobs(&mut self, id: Id) {
-        let super::Driver::Ours(scaler) = &self.driver else { return };
+        let super::Driver::Lightsout(scaler) = &self.driver else { return };
         let margin = scaler.settings.agent.abort_margin;
         let spot = self.instances[id as usize].spot.map(|at| Deadline { at, margin });
         if self.lose_jobs(id, if spot.is_some() { Loss::Spot } else { Loss::Cut }) {

@@ -37,7 +37,7 @@ impl World<'_> {
     pub(super) fn rule(&mut self) {
         let seen = self.seen();
         let now = self.now;
-        let Driver::Theirs(rules) = &mut self.driver else { return };
+        let Driver::Peer(rules) = &mut self.driver else { return };
         for act in rules.peer.act(&seen, &mut rules.memory, now) {
             match act {
                 Act::Desire(to) if to > self.group.desired => self.raise(to),
@@ -87,7 +87,7 @@ impl World<'_> {
     pub(super) fn register(&mut self, id: Id) {
         self.instances[id as usize].ready = true;
         let noticed = self.instances[id as usize].spot.is_some();
-        let Driver::Theirs(rules) = &self.driver else { return };
+        let Driver::Peer(rules) = &self.driver else { return };
         let takes = !(noticed && rules.leaves_by_itself());
         self.accept(id, takes);
     }
@@ -128,12 +128,12 @@ impl World<'_> {
     /// A job came. GitHub's module looks at it alone.
     pub(super) fn peer_arrival(&mut self, job: JobIndex) {
         let now = self.now;
-        let Driver::Theirs(rules) = &mut self.driver else { return };
+        let Driver::Peer(rules) = &mut self.driver else { return };
         if rules.peer == Peer::GitHub {
             let at = rules.launching.max(now + GITHUB_DELAY);
             self.at(at, Happening::LaunchDue(job));
             // A job that has begun meanwhile costs it a question, and no launch.
-            let Driver::Theirs(rules) = &mut self.driver else { return };
+            let Driver::Peer(rules) = &mut self.driver else { return };
             rules.launching = at + GITHUB_LAUNCH;
         }
     }
@@ -148,7 +148,7 @@ impl World<'_> {
     /// Whether it has a job has changed.
     pub(super) fn watch_idle(&mut self, id: Id) {
         let now = self.now;
-        let Driver::Theirs(rules) = &self.driver else { return };
+        let Driver::Peer(rules) = &self.driver else { return };
         let leaves = rules.leaves_by_itself();
         let instance = &mut self.instances[id as usize];
         let idle = instance.ready && instance.jobs.is_empty() && instance.place == Place::Member;
@@ -168,7 +168,7 @@ impl World<'_> {
 
     pub(super) fn peer_notice(&mut self, id: Id) {
         let at = self.announce(id);
-        let Driver::Theirs(rules) = &self.driver else { return };
+        let Driver::Peer(rules) = &self.driver else { return };
         if rules.leaves_by_itself() {
             self.at(at - BUILDKITE_MARGIN, Happening::CutDue(id));
             self.accept(id, false);
@@ -178,7 +178,7 @@ impl World<'_> {
     /// What the cloud takes of a fleet without a group nobody replaces.
     pub(super) fn taken(&mut self, id: Id) {
         self.lose_jobs(id, Loss::Spot);
-        if matches!(&self.driver, Driver::Theirs(rules) if rules.peer == Peer::GitHub) {
+        if matches!(&self.driver, Driver::Peer(rules) if rules.peer == Peer::GitHub) {
             self.group.desired = self.group.desired.saturating_sub(1);
         }
         self.end(id);
