@@ -12,7 +12,7 @@ use lightsout_core::{
     agent::{
         Agent,
         action::Request,
-        chronicle::{Chronicle, Life, Moment},
+        chronicle::{Chronicle, InstanceFacts, Moment},
         event::{Event, Order, Outcome},
         host::{HostEffect, JournalEntry},
         phase::LeaveReason,
@@ -49,14 +49,14 @@ pub(crate) struct Records {
 impl Records {
     /// Begins, with what the journal said and whether a runner was found alive.
     pub(crate) fn start(
-        life: Life,
+        facts: InstanceFacts,
         (entry, runner_alive): (JournalEntry, bool),
         host: Arc<dyn Host>,
         clock: Clock,
         archives: Vec<Box<dyn Archive>>,
     ) -> Self {
         Self {
-            chronicle: Chronicle::new(life, entry, runner_alive, now(clock)),
+            chronicle: Chronicle::new(facts, entry, runner_alive, now(clock)),
             host,
             clock,
             versions: versions(Path::new(IMAGE)),

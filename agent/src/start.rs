@@ -18,7 +18,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, chronicle::Life, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection},
+    agent::{Agent, chronicle::InstanceFacts, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -294,8 +294,8 @@ pub(crate) async fn run_on(
     space.watch(inputs.clone());
     sampler::spawn(&platform, engine, &inputs, interval);
     let (termination_hook, platform) = (host.capabilities().termination_hook, settings.platform.platform().into());
-    let life = Life { instance: instance.clone(), machine, platform, rules, termination_hook, first };
-    let records = Records::start(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
+    let facts = InstanceFacts { instance: instance.clone(), machine, platform, rules, termination_hook, first };
+    let records = Records::start(facts, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 

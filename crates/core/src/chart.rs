@@ -34,7 +34,7 @@ pub struct Chart {
     /// When it ends: instances that are there still are drawn until then.
     pub to: i64,
     /// The instances, the earliest first.
-    pub lanes: Vec<Life>,
+    pub lanes: Vec<ChartInstance>,
     /// The pools that the scaler decided on, by name.
     pub pools: Vec<Pool>,
     /// What they cost, by pool; see [`cost`](crate::cost::cost).
@@ -46,13 +46,13 @@ pub struct Chart {
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Life {
+pub struct ChartInstance {
     /// The instance.
     pub instance: String,
     /// Its pool, or its group where no decision names one.
     pub pool: String,
     /// What it did, without a gap.
-    pub spans: Vec<Stretch>,
+    pub spans: Vec<ChartSpan>,
     /// How it ended; absent when nothing tells of an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Ending>,
@@ -68,7 +68,7 @@ pub struct Life {
 
 /// A time in which an instance did the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stretch {
+pub struct ChartSpan {
     /// What, as in [`State`](crate::lanes::State); of a scaler's lanes its place in the group: `launching`, `in_service`, `aside`, `leaving`.
     pub state: &'static str,
     /// From when.
@@ -215,7 +215,7 @@ fn cut_by_group(lane: &mut Lane, evidence: &[Evidence]) -> Option<Ending> {
     Some(Ending { at: time.as_millisecond(), reason: "group".into(), trigger: activity.text, tone: Tone::Bad })
 }
 
-fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence], to: Timestamp) -> Life {
+fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence], to: Timestamp) -> ChartInstance {
     let certified = lane.end.as_ref().map(|end| Ending {
         at: lane.to().as_millisecond(),
         reason: end.reason.as_str().to_owned(),
@@ -231,7 +231,7 @@ fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence],
     let silent = heard.filter(|heard| end.is_none() && to.duration_since(*heard) > SILENT);
     let mut marks: Vec<Mark> = evidence.iter().filter(|it| it.time <= to).filter_map(mark).collect();
     marks.sort_by_key(|mark| mark.at);
-    Life {
+    ChartInstance {
         instance: lane.instance.clone(),
         pool,
         spans: lane.spans.iter().map(stretch).collect(),
@@ -242,9 +242,9 @@ fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence],
     }
 }
 
-fn stretch(span: &Span) -> Stretch {
+fn stretch(span: &Span) -> ChartSpan {
     let (from, to) = (span.from.as_millisecond(), span.to.as_millisecond());
-    Stretch { state: span.state.as_str(), from, to, jobs: span.jobs.clone() }
+    ChartSpan { state: span.state.as_str(), from, to, jobs: span.jobs.clone() }
 }
 
 fn mark(evidence: &Evidence) -> Option<Mark> {

@@ -44,9 +44,9 @@ const SAID: usize = 200;
 /// How long an ending waits for its certificate to be handed in, at most.
 const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whose life it is.
+/// What is known of the instance from the agent's start on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct InstanceFacts {
     /// The instance.
     pub instance: String,
     /// What kind of machine it is.
@@ -64,7 +64,7 @@ pub struct Life {
 /// An instance's life so far.
 #[derive(Clone, Debug)]
 pub struct Chronicle {
-    life: Life,
+    facts: InstanceFacts,
     began: Moment,
     /// Whether anything was ever registered.
     registered: bool,
@@ -101,10 +101,10 @@ pub struct Chronicle {
 
 impl Chronicle {
     /// Begins, with what the journal said and whether a runner was found alive.
-    pub fn new(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
+    pub fn new(facts: InstanceFacts, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
         let mut chronicle = Self {
-            hook: Hook::new(life.termination_hook),
-            life,
+            hook: Hook::new(facts.termination_hook),
+            facts,
             began: now,
             registered: entry.registered || runner_alive,
             phase: None,
@@ -130,7 +130,7 @@ impl Chronicle {
         if let Saved::Leaving { why } = entry.saved {
             chronicle.leaving = Some(chronicle.resumed(why, entry.proven, now));
         }
-        match (runner_alive, chronicle.life.first) {
+        match (runner_alive, chronicle.facts.first) {
             (true, _) => chronicle.happened(
                 IncidentKind::RunnerFound,
                 "the agent was started again; the runner of an earlier one runs",
@@ -367,10 +367,10 @@ impl Chronicle {
     fn write(&mut self, what: IncidentKind, detail: &str, because: Option<IncidentCause>, times: u32, now: Moment) {
         self.out.push_back(Incident {
             time: now.text(),
-            instance: self.life.instance.clone(),
+            instance: self.facts.instance.clone(),
             group: None,
-            machine: self.life.machine.clone(),
-            platform: self.life.platform.clone(),
+            machine: self.facts.machine.clone(),
+            platform: self.facts.platform.clone(),
             what,
             detail: tellable(detail, DETAIL),
             because,

@@ -6,7 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use super::{
-    Ending, Life, Readings, Stretch, Tone,
+    ChartInstance, ChartSpan, Ending, Readings, Tone,
     ending::{reason, tone},
     pool::{MOST_DRAWN, interest},
 };
@@ -219,21 +219,22 @@ impl Listings {
     }
 
     /// The lanes as they were at `to`, the earliest first.
-    pub(super) fn lives(&self, to: Timestamp) -> Vec<Life> {
-        let mut lives: Vec<Life> = self.lives.iter().map(|(instance, life)| self.life(instance, life, to)).collect();
+    pub(super) fn lives(&self, to: Timestamp) -> Vec<ChartInstance> {
+        let mut lives: Vec<ChartInstance> =
+            self.lives.iter().map(|(instance, life)| self.life(instance, life, to)).collect();
         lives.sort_by(|a, b| (a.spans[0].from, &a.instance).cmp(&(b.spans[0].from, &b.instance)));
         lives
     }
 
-    fn life(&self, instance: &str, life: &Known, to: Timestamp) -> Life {
+    fn life(&self, instance: &str, life: &Known, to: Timestamp) -> ChartInstance {
         let ends = life.steps.iter().skip(1).map(|(time, _)| *time).chain([life.gone.unwrap_or(to)]);
-        let spans = life.steps.iter().zip(ends).map(|((from, stage), end)| Stretch {
+        let spans = life.steps.iter().zip(ends).map(|((from, stage), end)| ChartSpan {
             state: stage.as_str(),
             from: from.as_millisecond(),
             to: end.max(*from).as_millisecond(),
             jobs: Vec::new(),
         });
-        Life {
+        ChartInstance {
             instance: instance.to_owned(),
             pool: life.pool.clone(),
             spans: spans.collect(),

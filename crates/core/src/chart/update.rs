@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Chart, Cost, Life, Pool, Reading, Waits};
+use super::{Chart, ChartInstance, Cost, Pool, Reading, Waits};
 
 /// What makes a [`Chart`] of the one before it. Instances without an end that are not among `lanes` did what they did before, until `to`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,7 +14,7 @@ pub struct Update<'a> {
     /// When the new one ends.
     pub to: i64,
     /// Instances that are new, and those that did anything but go on; each takes its own place, which is that of its start, then of its name.
-    pub lanes: Vec<&'a Life>,
+    pub lanes: Vec<&'a ChartInstance>,
     /// Each pool.
     pub pools: Vec<PoolUpdate<'a>>,
     /// What all of it cost.
@@ -48,8 +48,9 @@ impl Chart {
         if self.to < before.to || forgotten {
             return None;
         }
-        let changed =
-            |life: &&Life| was.0.get(life.instance.as_str()).is_none_or(|before| before.gone_on(self.to) != **life);
+        let changed = |life: &&ChartInstance| {
+            was.0.get(life.instance.as_str()).is_none_or(|before| before.gone_on(self.to) != **life)
+        };
         let pools = self.pools.iter().map(|pool| {
             let was = was.1.get(pool.pool.as_str()).map_or(&[][..], |it| &it.readings);
             let kept = was.iter().zip(&pool.readings).take_while(|(was, is)| was == is).count();
@@ -72,13 +73,13 @@ impl Chart {
     }
 
     /// Instances and pools by their names.
-    fn by_name(&self) -> (BTreeMap<&str, &Life>, BTreeMap<&str, &Pool>) {
+    fn by_name(&self) -> (BTreeMap<&str, &ChartInstance>, BTreeMap<&str, &Pool>) {
         let lanes = self.lanes.iter().map(|life| (life.instance.as_str(), life));
         (lanes.collect(), self.pools.iter().map(|pool| (pool.pool.as_str(), pool)).collect())
     }
 }
 
-impl Life {
+impl ChartInstance {
     /// The same life when nothing more happened until then.
     fn gone_on(&self, to: i64) -> Self {
         let mut life = self.clone();
@@ -100,7 +101,7 @@ mod tests {
 
     /// What a reader does with it; the page has the same in its script.
     fn taken_in(mut chart: Chart, update: &Update<'_>) -> Chart {
-        let lanes: Vec<Life> = chart
+        let lanes: Vec<ChartInstance> = chart
             .lanes
             .iter()
             .filter(|life| update.lanes.iter().all(|new| new.instance != life.instance))

@@ -115,7 +115,7 @@ impl Chronicle {
 
     /// What comes of a request may say that no job runs.
     pub(super) fn speaks_for_emptiness(&mut self, request: Request, outcome: &Outcome, now: Moment) {
-        let by_call = self.life.rules.drain == DrainBy::Call;
+        let by_call = self.facts.rules.drain == DrainBy::Call;
         match (request, outcome) {
             (Request::Drain, Outcome::Drained(Drained::Empty)) if !self.registered => {
                 self.step(ProofBy::NoRunner, "nothing was ever registered on this instance", now);
@@ -189,10 +189,10 @@ impl Chronicle {
         let (reason, trigger, at) = (leaving.why, leaving.trigger.clone(), leaving.at);
         let departure = Departure {
             time: now.text(),
-            instance: self.life.instance.clone(),
+            instance: self.facts.instance.clone(),
             group: None,
-            machine: self.life.machine.clone(),
-            platform: self.life.platform.clone(),
+            machine: self.facts.machine.clone(),
+            platform: self.facts.platform.clone(),
             reason,
             decided_by: reason.into(),
             trigger,
@@ -248,7 +248,7 @@ impl Chronicle {
     }
 
     fn not_known(&self) -> Vec<String> {
-        if self.life.first {
+        if self.facts.first {
             return Vec::new();
         }
         let began = self.began.text();

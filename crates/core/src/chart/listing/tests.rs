@@ -30,7 +30,7 @@ fn readings(queued: u32, desired: u32) -> Readings {
 }
 
 /// Seconds of each span with its state.
-fn spans(life: &Life) -> Vec<(&'static str, i64)> {
+fn spans(life: &ChartInstance) -> Vec<(&'static str, i64)> {
     life.spans.iter().map(|span| (span.state, (span.to - span.from) / 1_000)).collect()
 }
 
@@ -82,7 +82,7 @@ fn what_an_agent_wrote_on_its_instance_says_since_when_it_was_ready_and_why_it_l
         listings.lives(at(time)).remove(0)
     };
     let stays = look("00:10", IN_SERVICE, Some("idle: nothing ran for 10m"));
-    let tells = |life: &Life, what: &str| life.sentences.iter().any(|line| line.contains(what));
+    let tells = |life: &ChartInstance, what: &str| life.sentences.iter().any(|line| line.contains(what));
     assert!(tells(&stays, "ready at 2026-11-26T03:00:07Z") && !tells(&stays, "idle"), "{stays:?}");
     let leaves = look("00:20", LEAVING, Some("broken: the runner never registered"));
     assert!(

@@ -7,7 +7,7 @@ use lightsout_core::{
     agent::{
         Agent, Output,
         action::Rung,
-        chronicle::{Chronicle, Life, Moment},
+        chronicle::{Chronicle, InstanceFacts, Moment},
         event::{Event, Order, OrderId},
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
@@ -78,7 +78,7 @@ impl Story {
         runner: Option<ToldToDrain>,
     ) -> Self {
         let now = Tick(1_000_000);
-        let life = Life {
+        let facts = InstanceFacts {
             instance: "i-1".into(),
             machine: machine(),
             platform: "gitlab".into(),
@@ -89,7 +89,7 @@ impl Story {
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
         Self {
             agent: Agent::new(policy, rules, CLOUD, entry, runner.is_some(), Jitter::NONE, now),
-            chronicle: Chronicle::new(life, entry, runner.is_some(), at),
+            chronicle: Chronicle::new(facts, entry, runner.is_some(), at),
             now,
             runner,
             activity: Activity::Quiet,
