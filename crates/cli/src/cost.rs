@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cost::{self, By, Row, Spent, hours},
+    cost::{self, CostRows, Row, StateTimes, hours},
     lanes::lanes,
 };
 use serde_json::json;
@@ -82,9 +82,9 @@ fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
     let from = now.checked_sub(SignedDuration::try_from(args.since)?)?;
     let pools = cost::pools(&records);
     let by = match args.by {
-        Rows::Pool => By::Pool,
-        Rows::Instance => By::Instance,
-        Rows::Job => By::Job,
+        Rows::Pool => CostRows::Pool,
+        Rows::Instance => CostRows::Instance,
+        Rows::Job => CostRows::Job,
     };
     let pricing = args.prices.read()?;
     let (lanes, pool_of) = (lanes(&records, now), |group: &str| pools.get(group).cloned());
@@ -183,11 +183,11 @@ fn whole_cost(rows: &[Row]) -> Option<f64> {
     (!costs.is_empty()).then(|| costs.iter().sum())
 }
 
-fn sum(rows: &[Row]) -> Spent {
+fn sum(rows: &[Row]) -> StateTimes {
     rows.iter().map(|row| row.spent).sum()
 }
 
-fn line(name: String, instances: String, spent: &Spent) -> Vec<String> {
+fn line(name: String, instances: String, spent: &StateTimes) -> Vec<String> {
     let all = spent.all_ms();
     let parts = [spent.booting_ms, spent.idle_ms, spent.busy_ms, spent.draining_ms];
     let mut cells = vec![name, instances, format!("{:.2}", hours(all))];

@@ -20,7 +20,7 @@ pub use self::{
 };
 
 use crate::{
-    cost::{self, By},
+    cost::{self, CostRows},
     explain::{Activity, Evidence, Question, Said, explain},
     lanes::{Lane, Span, lanes},
     record::{Incident, IncidentKind, Record},
@@ -143,7 +143,7 @@ impl Chart {
         let pools = cost::pools(&records);
         let pool_of = |group: &str| pools.get(group).cloned();
         let from = lanes.iter().map(Lane::from).chain(evidence.iter().map(|it| it.time)).min().unwrap_or(to).min(to);
-        let rows = cost::cost(&lanes, from, to, By::Pool, pool_of, per_hour);
+        let rows = cost::cost(&lanes, from, to, CostRows::Pool, pool_of, per_hour);
         let cost = rows.into_iter().map(|row| Cost { price: row.cost, row });
         let lives = lanes.iter().zip(ended).map(|(lane, ended)| {
             let group = lane.group.as_deref().unwrap_or(cost::NO_GROUP);

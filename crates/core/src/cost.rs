@@ -20,7 +20,7 @@ pub const NO_GROUP: &str = "(no group)";
 
 /// What the rows are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum CostRows {
     /// Pools, or groups where no decision names their pool.
     Pool,
     /// Instances.
@@ -31,7 +31,7 @@ pub enum By {
 
 /// Milliseconds of instances, by what they did: each is in exactly one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Spent {
+pub struct StateTimes {
     /// See [`State::Booting`].
     pub booting_ms: u64,
     /// See [`State::Idle`].
@@ -44,7 +44,7 @@ pub struct Spent {
     pub worked_ms: u64,
 }
 
-impl Spent {
+impl StateTimes {
     /// All together.
     pub fn all_ms(&self) -> u64 {
         self.booting_ms + self.idle_ms + self.busy_ms + self.draining_ms
@@ -75,7 +75,7 @@ impl Spent {
     }
 }
 
-impl AddAssign for Spent {
+impl AddAssign for StateTimes {
     fn add_assign(&mut self, other: Self) {
         self.booting_ms += other.booting_ms;
         self.idle_ms += other.idle_ms;
@@ -85,7 +85,7 @@ impl AddAssign for Spent {
     }
 }
 
-impl Sum for Spent {
+impl Sum for StateTimes {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |mut sum, spent| {
             sum += spent;
@@ -113,7 +113,7 @@ pub struct Row {
     /// Of these, those of whose end no record tells.
     pub open: usize,
     /// How long they did what.
-    pub spent: Spent,
+    pub spent: StateTimes,
     /// What that cost, of all that has a price; `None` when nothing has.
     #[serde(skip)]
     pub cost: Option<f64>,
@@ -124,7 +124,7 @@ pub struct Row {
 impl Row {
     fn empty(name: &str, pool: &str) -> Self {
         let (name, pool) = (name.to_owned(), pool.to_owned());
-        Self { name, pool, instances: 0, open: 0, spent: Spent::default(), cost: None, unpriced_ms: 0 }
+        Self { name, pool, instances: 0, open: 0, spent: StateTimes::default(), cost: None, unpriced_ms: 0 }
     }
 }
 
@@ -134,7 +134,7 @@ pub fn cost(
     lanes: &[Lane],
     from: Timestamp,
     to: Timestamp,
-    by: By,
+    by: CostRows,
     pool_of: impl Fn(&str) -> Option<String>,
     per_hour: impl Fn(&Lane, &str) -> Option<f64>,
 ) -> Vec<Row> {
@@ -142,11 +142,11 @@ pub fn cost(
     for lane in lanes {
         let pool = self::pool_of(lane, &pool_of);
         let per_hour = per_hour(lane, &pool);
-        let mut seen: BTreeMap<String, Spent> = BTreeMap::new();
+        let mut seen: BTreeMap<String, StateTimes> = BTreeMap::new();
         for span in lane.spans.iter().filter_map(|span| span.within(from, to)) {
             let ms = u64::try_from(span.length().as_millis()).unwrap_or(u64::MAX);
             for (name, ms) in names(by, &pool, lane, &span, ms) {
-                *seen.entry(name).or_default() += Spent::of(&span, ms);
+                *seen.entry(name).or_default() += StateTimes::of(&span, ms);
             }
         }
         for (name, spent) in seen {
@@ -186,12 +186,12 @@ pub fn pools(records: &[Record]) -> BTreeMap<String, String> {
 }
 
 /// The rows that a span belongs to, and its part in each: together they are all of it.
-fn names(by: By, pool: &str, lane: &Lane, span: &Span, ms: u64) -> Vec<(String, u64)> {
+fn names(by: CostRows, pool: &str, lane: &Lane, span: &Span, ms: u64) -> Vec<(String, u64)> {
     match by {
-        By::Pool => vec![(pool.to_owned(), ms)],
-        By::Instance => vec![(lane.instance.clone(), ms)],
-        By::Job if span.jobs.is_empty() => vec![(NO_JOB.to_owned(), ms)],
-        By::Job => {
+        CostRows::Pool => vec![(pool.to_owned(), ms)],
+        CostRows::Instance => vec![(lane.instance.clone(), ms)],
+        CostRows::Job if span.jobs.is_empty() => vec![(NO_JOB.to_owned(), ms)],
+        CostRows::Job => {
             let count = span.jobs.len() as u64;
             let part = |index: u64| ms / count + u64::from(index < ms % count);
             (0..).zip(&span.jobs).map(|(index, job)| (job.clone(), part(index))).collect()
@@ -225,7 +225,7 @@ mod tests {
         Lane { instance: instance.into(), group: group.map(str::to_owned), machine, spans, end: None }
     }
 
-    fn ms_in(spent: &Spent, state: State) -> u64 {
+    fn ms_in(spent: &StateTimes, state: State) -> u64 {
         match state {
             State::Booting => spent.booting_ms,
             State::Idle => spent.idle_ms,
@@ -256,21 +256,21 @@ mod tests {
         let named = |rows: &[(&str, usize, u64)]| {
             rows.iter().map(|(name, count, all)| ((*name).to_owned(), *count, *all)).collect::<Vec<_>>()
         };
-        assert_eq!(all(By::Pool), named(&[("linux", 2, 1_060), (NO_GROUP, 1, 100)]));
-        assert_eq!(all(By::Instance), named(&[("i-2", 1, 660), ("i-1", 1, 400), ("i-3", 1, 100)]));
-        assert_eq!(all(By::Job), named(&[(NO_JOB, 2, 750), ("8", 1, 160), ("7", 1, 150), (NO_JOB, 1, 100)]));
+        assert_eq!(all(CostRows::Pool), named(&[("linux", 2, 1_060), (NO_GROUP, 1, 100)]));
+        assert_eq!(all(CostRows::Instance), named(&[("i-2", 1, 660), ("i-1", 1, 400), ("i-3", 1, 100)]));
+        assert_eq!(all(CostRows::Job), named(&[(NO_JOB, 2, 750), ("8", 1, 160), ("7", 1, 150), (NO_JOB, 1, 100)]));
     }
 
     #[test]
     fn a_window_takes_what_lies_in_it_and_the_last_jobs_of_one_that_drains_are_jobs() {
-        let rows = cost(&fleet()[..1], at(60), at(120), By::Pool, |_| None, |_, _| None);
-        let spent = Spent { booting_ms: 30_000, busy_ms: 30_000, worked_ms: 30_000, ..Spent::default() };
+        let rows = cost(&fleet()[..1], at(60), at(120), CostRows::Pool, |_| None, |_, _| None);
+        let spent = StateTimes { booting_ms: 30_000, busy_ms: 30_000, worked_ms: 30_000, ..StateTimes::default() };
         assert_eq!((rows[0].name.as_str(), rows[0].spent, rows[0].open), ("g", spent, 1));
         assert!((spent.without_job() - 0.5).abs() < 1e-9 && (spent.price(60.0) - 1.0).abs() < 1e-9);
-        let drains = cost(&fleet()[..1], at(390), at(400), By::Pool, |_| None, |_, _| None)[0].spent;
-        assert_eq!(drains, Spent { draining_ms: 10_000, worked_ms: 10_000, ..Spent::default() });
+        let drains = cost(&fleet()[..1], at(390), at(400), CostRows::Pool, |_| None, |_, _| None)[0].spent;
+        assert_eq!(drains, StateTimes { draining_ms: 10_000, worked_ms: 10_000, ..StateTimes::default() });
         assert!(drains.without_job().abs() < 1e-9);
-        assert!(cost(&fleet(), at(5_000), at(6_000), By::Pool, |_| None, |_, _| None).is_empty());
+        assert!(cost(&fleet(), at(5_000), at(6_000), CostRows::Pool, |_| None, |_, _| None).is_empty());
     }
 
     proptest! {
@@ -309,11 +309,11 @@ mod tests {
                 let lanes = lanes.iter().filter(move |lane| per_hour(lane, "").is_some() == of);
                 lanes.flat_map(|lane| &lane.spans).filter_map(|span| span.within(from, to)).map(|span| span.length().as_secs()).sum::<u64>()
             };
-            for by in [By::Pool, By::Instance, By::Job] {
+            for by in [CostRows::Pool, CostRows::Instance, CostRows::Job] {
                 let rows = cost(&lanes, from, to, by, |_| None, per_hour);
                 let of = |state| rows.iter().map(|row| ms_in(&row.spent, state)).sum::<u64>();
                 prop_assert_eq!(State::ALL.map(of), wall, "{:?}", by);
-                let all: Spent = rows.iter().map(|row| row.spent).sum();
+                let all: StateTimes = rows.iter().map(|row| row.spent).sum();
                 prop_assert_eq!((all.all_ms(), all.worked_ms), (wall.iter().sum::<u64>(), worked));
                 let costs: f64 = rows.iter().filter_map(|row| row.cost).sum();
                 prop_assert!((costs - Duration::from_secs(priced(true)).as_secs_f64()).abs() < 1e-6, "{}", costs);

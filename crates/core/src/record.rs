@@ -10,7 +10,7 @@ mod incident;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::{
-    decision::{Decision, FailedLaunch, LaunchTrouble, Outcome, Spent, TickTrouble},
+    decision::{Decision, FailedLaunch, LaunchTrouble, Outcome, TickTimes, TickTrouble},
     departure::{
         BootPart, DecidedBy, Departure, JobsAtEnd, NoticeKind, NoticeSeen, PhaseSpan, Proof, ProofBy, ProofStep,
         Severity, Versions, Warning, Way,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    record::{Decision, Outcome, Spent},
+    record::{Decision, Outcome, TickTimes},
     scaling::Plan,
 };
 
@@ -26,7 +26,7 @@ impl Pool {
             trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
-            ms: Spent::default(),
+            ms: TickTimes::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use lightsout_core::{
     cloud::{Listed, Membership},
     platform,
-    record::{Outcome, Spent},
+    record::{Outcome, TickTimes},
 };
 use lightsout_page::Source as _;
 use tokio::{
@@ -71,7 +71,7 @@ fn decision(pool: &str, reason: &str) -> Decision {
         trouble: None,
         failed_launches: Vec::new(),
         launches_suspended: false,
-        ms: Spent::default(),
+        ms: TickTimes::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use lightsout_core::{
-    cost::{self, By},
+    cost::{self, CostRows},
     lanes::lanes,
     record::Record,
     settings::Prices,
@@ -45,7 +45,7 @@ fn mean(prices: &Prices, records: &[Record], group: Option<&str>) -> Rate {
         &lanes,
         Timestamp::MIN,
         Timestamp::MAX,
-        By::Instance,
+        CostRows::Instance,
         |_| None,
         |lane, _| prices.per_hour(&lane.machine),
     );

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use jiff::Timestamp;
 use lightsout_core::{
     cloud::Machine,
-    cost::{self, By, Spent, hours},
+    cost::{self, CostRows, StateTimes, hours},
     lanes::{Lane, Span, State, lanes},
     record::Record,
 };
@@ -133,7 +133,7 @@ pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
 /// What the cloud bills, and what is known of it.
 struct Spending {
     billed_ms: u64,
-    spent: Spent,
+    spent: StateTimes,
     cost: Cost,
 }
 
@@ -162,7 +162,7 @@ fn spending(snapshot: &Snapshot, records: &[Record], pricing: &Pricing) -> Spend
         sums.add(*billed_ms, spent(lane), pricing.per_hour(lane, ""));
     }
     // Of others that are forgotten nobody knows more than the bill.
-    sums.add(billed_ms.saturating_sub(sums.billed_ms), Spent::default(), pricing.flat());
+    sums.add(billed_ms.saturating_sub(sums.billed_ms), StateTimes::default(), pricing.flat());
     let cost = Cost {
         price_per_hour: pricing.flat(),
         currency: pricing.currency().map(str::to_owned),
@@ -177,14 +177,14 @@ fn spending(snapshot: &Snapshot, records: &[Record], pricing: &Pricing) -> Spend
 #[derive(Default)]
 struct Sums {
     billed_ms: u64,
-    spent: Spent,
+    spent: StateTimes,
     cost: f64,
     without_job: f64,
     unpriced_ms: u64,
 }
 
 impl Sums {
-    fn add(&mut self, billed_ms: u64, spent: Spent, per_hour: Option<f64>) {
+    fn add(&mut self, billed_ms: u64, spent: StateTimes, per_hour: Option<f64>) {
         self.billed_ms += billed_ms;
         self.spent += spent;
         match per_hour {
@@ -197,8 +197,9 @@ impl Sums {
     }
 }
 
-fn spent(lane: &Lane) -> Spent {
-    let rows = cost::cost(std::slice::from_ref(lane), Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None, |_, _| None);
+fn spent(lane: &Lane) -> StateTimes {
+    let rows =
+        cost::cost(std::slice::from_ref(lane), Timestamp::MIN, Timestamp::MAX, CostRows::Pool, |_| None, |_, _| None);
     rows.iter().map(|row| row.spent).sum()
 }
 

@@ -155,7 +155,7 @@ fn tone(what: &str) -> Tone {
 
 #[cfg(test)]
 mod tests {
-    use lightsout_core::record::Spent;
+    use lightsout_core::record::TickTimes;
     use lightsout_localcloud::fleet::{AgentReport, InstanceView, Source};
     use serde_json::json;
 
@@ -176,7 +176,7 @@ mod tests {
             trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
-            ms: Spent::default(),
+            ms: TickTimes::default(),
         }
     }
 

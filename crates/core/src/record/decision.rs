@@ -41,7 +41,7 @@ impl Outcome {
 
 /// How long the parts of a tick took, in milliseconds; `None` for a part that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
+pub struct TickTimes {
     /// Reading the queue.
     pub demand: Option<u64>,
     /// Reading the group; shared by all pools of a region, and at the same time as the queue.
@@ -137,7 +137,7 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub launches_suspended: bool,
     /// How long it took.
-    pub ms: Spent,
+    pub ms: TickTimes,
 }
 
 impl Decision {
@@ -213,7 +213,7 @@ mod tests {
             trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
-            ms: Spent { demand: Some(31), describe: Some(12), raise: None, total: 43 },
+            ms: TickTimes { demand: Some(31), describe: Some(12), raise: None, total: 43 },
         }
     }
 

@@ -7,7 +7,7 @@ use lightsout_core::{
     explain::{Activity, ActivityKind, Evidence, Job, JobState, Said, Status},
     record::{
         Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome,
-        Proof, Record, Spent, TickTrouble, Versions, Way,
+        Proof, Record, TickTimes, TickTrouble, Versions, Way,
     },
     scaling::{Explanation, Limit, Outlook},
 };
@@ -66,7 +66,7 @@ pub(crate) fn decision(second: i64, result: Outcome, why: Option<Explanation>) -
         trouble: None,
         failed_launches: Vec::new(),
         launches_suspended: false,
-        ms: Spent::default(),
+        ms: TickTimes::default(),
     }
 }
 

@@ -11,8 +11,8 @@ use lightsout_core::{
     cloud::Machine,
     record::{
         BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd,
-        LaunchTrouble, NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent,
-        TickTrouble, Versions, Warning, Way,
+        LaunchTrouble, NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity,
+        TickTimes, TickTrouble, Versions, Warning, Way,
     },
     scaling::{Explanation, Limit, Outlook},
 };
@@ -62,7 +62,7 @@ fn decision() -> Decision {
             message: "there is none".into(),
         }],
         launches_suspended: true,
-        ms: Spent { demand: Some(1), describe: Some(2), raise: Some(3), total: 6 },
+        ms: TickTimes { demand: Some(1), describe: Some(2), raise: Some(3), total: 6 },
     }
 }
 

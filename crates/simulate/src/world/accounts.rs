@@ -97,14 +97,14 @@ impl Instance {
 
 /// Milliseconds by state.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spent {
+pub(super) struct StateTimes {
     booting: u64,
     idle: u64,
     busy: u64,
     draining: u64,
 }
 
-impl Spent {
+impl StateTimes {
     pub(super) fn seconds(self) -> Seconds {
         let Self { booting, idle, busy, draining } = self;
         Seconds { booting: seconds(booting), idle: seconds(idle), busy: seconds(busy), draining: seconds(draining) }
@@ -116,13 +116,20 @@ pub(super) struct Accounts {
     pub(super) cut: usize,
     pub(super) spot: usize,
     pub(super) peak: usize,
-    pub(super) spent: Spent,
+    pub(super) spent: StateTimes,
     pub(super) turns: Vec<Turn>,
 }
 
 impl Accounts {
     pub(super) fn new(jobs: usize) -> Self {
-        Self { waits: Vec::with_capacity(jobs), cut: 0, spot: 0, peak: 0, spent: Spent::default(), turns: Vec::new() }
+        Self {
+            waits: Vec::with_capacity(jobs),
+            cut: 0,
+            spot: 0,
+            peak: 0,
+            spent: StateTimes::default(),
+            turns: Vec::new(),
+        }
     }
 
     pub(super) fn waited(&mut self, span: Duration) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     metrics::{Value, metric},
     platform::Demand,
-    record::{FailedLaunch, Spent},
+    record::{FailedLaunch, TickTimes},
     scaling::{Capacity, Outlook, Past, ScalerPolicy, plan},
 };
 
@@ -30,7 +30,7 @@ fn record(result: Outcome, queued: u32, desired: u32, max: u32, outlook: Outlook
         trouble: None,
         failed_launches: Vec::new(),
         launches_suspended: false,
-        ms: Spent { total: 1000, ..Spent::default() },
+        ms: TickTimes { total: 1000, ..TickTimes::default() },
     }
 }
 
