@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use lightsout_core::{
-    metrics::{Registry, ScalerMeter, Seen, emf},
+    metrics::{Registry, ScalerMeter, TickExtras, emf},
     platform::Waits,
     record::Decision,
     settings::PoolSettings,
@@ -51,7 +51,7 @@ impl Meter {
     pub(crate) fn ticked(&self, record: &Decision, waits: Option<Waits>) {
         if let Some(counting) = &self.0 {
             let now = counting.began.elapsed();
-            counting.meter.lock().unwrap_or_else(PoisonError::into_inner).ticked(record, &Seen { waits }, now);
+            counting.meter.lock().unwrap_or_else(PoisonError::into_inner).ticked(record, &TickExtras { waits }, now);
         }
     }
 

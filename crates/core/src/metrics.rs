@@ -21,7 +21,7 @@ pub use agent::{AgentMeter, Load};
 pub use histogram::Histogram;
 pub use reasons::{cloud_reason, platform_reason};
 pub use registry::{Registry, Sample, Value};
-pub use scaler::{ScalerMeter, Seen};
+pub use scaler::{ScalerMeter, TickExtras};
 pub use table::{METRICS, metric};
 
 /// Names a metric in the code.

@@ -23,7 +23,7 @@ const LAUNCH_TROUBLES: [(&str, LaunchTrouble); 6] = [
 
 /// What a tick saw beside what its record says.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct TickExtras {
     /// How long jobs waited, where the platform tells.
     pub waits: Option<Waits>,
 }
@@ -69,7 +69,7 @@ impl ScalerMeter {
     }
 
     /// A pool's tick ended at `now`.
-    pub fn ticked(&mut self, record: &Decision, seen: &Seen, now: Duration) {
+    pub fn ticked(&mut self, record: &Decision, seen: &TickExtras, now: Duration) {
         let now = now + BEFORE;
         let (name, registry) = (record.pool.as_str(), &mut self.registry);
         let pool = self.pools.entry(name.to_owned()).or_default();

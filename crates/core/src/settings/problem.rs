@@ -9,7 +9,7 @@ pub(super) const MISSING: &str = "is missing";
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SettingLocation {
     /// The file's name.
     pub(super) file: Arc<str>,
     /// The line, from 1.

@@ -9,7 +9,7 @@ use strsim::osa_distance;
 
 use super::{
     Fragment, Problem, Problems,
-    problem::{MISSING, Place},
+    problem::{MISSING, SettingLocation},
     tree::{Node, Table, Value},
 };
 pub(crate) use required::PLACES;
@@ -53,13 +53,13 @@ pub(crate) struct Layer<'a> {
     /// The table; `None` when it is absent.
     pub(in crate::settings) table: Option<&'a Table>,
     /// Where it stands, for what it lacks.
-    pub(in crate::settings) place: Option<Place>,
+    pub(in crate::settings) place: Option<SettingLocation>,
 }
 
 impl<'a> Layer<'a> {
     /// The whole of the settings, which lack what the first file lacks.
     pub(in crate::settings) fn root(table: &'a Table, fragments: &[Fragment]) -> Self {
-        let place = fragments.first().map(|fragment| Place { file: fragment.path.as_str().into(), line: 0 });
+        let place = fragments.first().map(|fragment| SettingLocation { file: fragment.path.as_str().into(), line: 0 });
         Self { path: String::new(), table: Some(table), place }
     }
 

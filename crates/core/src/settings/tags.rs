@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Problem,
     keys::{Side, names},
-    problem::Place,
+    problem::SettingLocation,
     reader::{Report, suggestion},
     tree::{Node, Table, Value},
 };
@@ -75,7 +75,7 @@ pub fn tag_table() -> String {
 pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Report) {
     for (key, text) in tags {
         let Some(name) = key.strip_prefix(TAG_PREFIX).filter(|name| !WRITTEN.contains(name)) else { continue };
-        let place = Place { file: format!("instance tag {key}").into(), line: 0 };
+        let place = SettingLocation { file: format!("instance tag {key}").into(), line: 0 };
         let problem = |wrong: &str, remedy: String| Problem {
             file: place.file.clone(),
             line: 0,
@@ -107,7 +107,7 @@ pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Repor
 }
 
 /// The table at `key`, made if it is absent; `None` when something else stands there.
-fn child<'a>(whole: &'a mut Table, key: &str, place: &Place) -> Option<&'a mut Table> {
+fn child<'a>(whole: &'a mut Table, key: &str, place: &SettingLocation) -> Option<&'a mut Table> {
     let absent = || Node { place: place.clone(), value: Value::Table(Table::new()) };
     match &mut whole.entry(key.to_owned()).or_insert_with(absent).value {
         Value::Table(table) => Some(table),
@@ -123,13 +123,13 @@ fn platform<'a>(whole: &'a mut Table, key: &str) -> (Option<&'a mut Table>, bool
     });
     let Some(tables) = tables else { return (None, false) };
     let Some(kind) = KINDS.iter().find(|kind| tables.contains_key(kind.name)) else { return (None, false) };
-    let place = Place { file: Arc::default(), line: 0 };
+    let place = SettingLocation { file: Arc::default(), line: 0 };
     (child(tables, kind.name, &place), names(kind.keys, Side::Agent).any(|known| known == key))
 }
 
 impl Kind {
     /// What does not fit is text, and the reader of the key says what is expected.
-    fn read(self, text: &str, place: &Place) -> Value {
+    fn read(self, text: &str, place: &SettingLocation) -> Value {
         match self {
             Self::Number => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer),
             Self::Text => Value::Text(text.to_owned()),

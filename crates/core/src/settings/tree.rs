@@ -8,7 +8,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Fragment, Problem, problem::Place};
+use super::{Fragment, Problem, problem::SettingLocation};
 
 /// A table of settings.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -16,7 +16,7 @@ pub(super) type Table = BTreeMap<String, Node>;
 /// A value that knows where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) place: Place,
+    pub(super) place: SettingLocation,
     pub(super) value: Value,
 }
 
@@ -142,6 +142,6 @@ impl Source {
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { place: Place { file: self.file.clone(), line }, value }
+        Node { place: SettingLocation { file: self.file.clone(), line }, value }
     }
 }

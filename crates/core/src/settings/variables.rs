@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Fragment, Problem, Problems, ScaleSetId, ScalerSettings, SecretSource,
-    problem::Place,
+    problem::SettingLocation,
     reader::Report,
     scaler,
     tree::{Node, Table, Value},
@@ -151,7 +151,7 @@ pub fn from_variables(
     let (mut top, mut pool, mut platform, mut said) = (Table::new(), Table::new(), Table::new(), Vec::new());
     for variable in kind.variables {
         let Some(text) = value(environment, variable.name) else { continue };
-        let place = Place { file: format!("variable {}", variable.name).into(), line: 0 };
+        let place = SettingLocation { file: format!("variable {}", variable.name).into(), line: 0 };
         match variable.means {
             Means::Gone(why) => said.push(format!("{} has no meaning any more: {why}", variable.name)),
             Means::Key(section, key, written) => {
@@ -185,7 +185,7 @@ pub fn from_variables(
             }
         }
     }
-    let place = Place { file: "environment".into(), line: 0 };
+    let place = SettingLocation { file: "environment".into(), line: 0 };
     let node = |value| Node { place: place.clone(), value };
     let platforms = Table::from([(kind.name.to_owned(), node(Value::Table(platform)))]);
     pool.insert("platform".to_owned(), node(Value::Table(platforms)));
@@ -227,7 +227,12 @@ impl As {
     ///
     /// # Errors
     /// With the name of another variable that it needs and that is not there.
-    fn read(self, text: &str, place: &Place, environment: &Environment) -> Result<Option<Value>, &'static str> {
+    fn read(
+        self,
+        text: &str,
+        place: &SettingLocation,
+        environment: &Environment,
+    ) -> Result<Option<Value>, &'static str> {
         let number = |text: &str| text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer);
         let node = |value| Node { place: place.clone(), value };
         let secret = |key: &str, value: &str| (key.to_owned(), node(Value::Text(value.to_owned())));

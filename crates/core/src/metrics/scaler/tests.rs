@@ -53,7 +53,7 @@ fn value(meter: &mut ScalerMeter, now: Duration, id: Id, labels: &[&str]) -> Opt
 #[test]
 fn what_was_planned_and_done_is_told() {
     let mut meter = ScalerMeter::new(["ci"], false);
-    meter.ticked(&record(Outcome::Raised, 7, 2, 9, Outlook::default()), &Seen::default(), s(10));
+    meter.ticked(&record(Outcome::Raised, 7, 2, 9, Outlook::default()), &TickExtras::default(), s(10));
     for (id, labels, expected) in [
         (Id::Jobs, &["pending"][..], 7.0),
         (Id::Need, &[], 7.0),
@@ -75,8 +75,8 @@ fn what_was_planned_and_done_is_told() {
 fn the_age_of_the_last_good_tick_grows_while_ticks_fail() {
     let mut meter = ScalerMeter::new(["ci"], false);
     assert_eq!(value(&mut meter, s(5), Id::TickAge, &[]), Some(5.0), "there was none since the start");
-    meter.ticked(&record(Outcome::Held, 0, 0, 9, Outlook::default()), &Seen::default(), s(10));
-    meter.ticked(&failed(), &Seen::default(), s(20));
+    meter.ticked(&record(Outcome::Held, 0, 0, 9, Outlook::default()), &TickExtras::default(), s(10));
+    meter.ticked(&failed(), &TickExtras::default(), s(20));
     assert_eq!(value(&mut meter, s(30), Id::TickAge, &[]), Some(20.0));
     assert_eq!(value(&mut meter, s(30), Id::Ticks, &["failed"]), Some(1.0));
 }
@@ -84,10 +84,10 @@ fn the_age_of_the_last_good_tick_grows_while_ticks_fail() {
 #[test]
 fn unmet_demand_says_what_holds_it_back() {
     let mut meter = ScalerMeter::new(["ci"], false);
-    meter.ticked(&record(Outcome::Held, 12, 9, 9, Outlook::default()), &Seen::default(), s(10));
+    meter.ticked(&record(Outcome::Held, 12, 9, 9, Outlook::default()), &TickExtras::default(), s(10));
     assert_eq!(value(&mut meter, s(10), Id::Unmet, &["maximum"]), Some(3.0));
     let outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0, ready: 0 };
-    meter.ticked(&record(Outcome::Held, 2, 0, 9, outlook), &Seen::default(), s(20));
+    meter.ticked(&record(Outcome::Held, 2, 0, 9, outlook), &TickExtras::default(), s(20));
     assert_eq!(value(&mut meter, s(20), Id::Unmet, &["maximum"]), Some(0.0));
     assert_eq!(value(&mut meter, s(20), Id::Unmet, &["futile"]), Some(2.0));
 }
@@ -98,12 +98,12 @@ fn launches_that_fail_are_told_by_their_cause() {
     let failed = FailedLaunch { time: String::new(), trouble: LaunchTrouble::Quota, message: String::new() };
     let held = record(Outcome::Held, 2, 2, 9, Outlook::default());
     let failing = Decision { failed_launches: vec![failed.clone(), failed], launches_suspended: true, ..held.clone() };
-    meter.ticked(&failing, &Seen::default(), s(10));
+    meter.ticked(&failing, &TickExtras::default(), s(10));
     for (reason, expected) in [("quota", 2.0), ("capacity", 0.0), ("suspended", 1.0)] {
         assert_eq!(value(&mut meter, s(10), Id::FailedLaunches, &[reason]), Some(expected), "{reason}");
     }
     assert_eq!(value(&mut meter, s(10), Id::FailingLaunches, &[]), Some(3.0), "all of them together");
-    meter.ticked(&held, &Seen::default(), s(20));
+    meter.ticked(&held, &TickExtras::default(), s(20));
     assert_eq!(value(&mut meter, s(20), Id::FailedLaunches, &["quota"]), Some(0.0));
     assert_eq!(value(&mut meter, s(20), Id::FailingLaunches, &[]), Some(0.0));
 }
@@ -111,9 +111,9 @@ fn launches_that_fail_are_told_by_their_cause() {
 #[test]
 fn a_raise_that_took_several_ticks_waited_for_all_of_them() {
     let mut meter = ScalerMeter::new(["ci"], false);
-    meter.ticked(&record(Outcome::Queued, 3, 0, 9, Outlook::default()), &Seen::default(), s(10));
-    meter.ticked(&record(Outcome::Failed, 3, 0, 9, Outlook::default()), &Seen::default(), s(20));
-    meter.ticked(&record(Outcome::Raised, 3, 0, 9, Outlook::default()), &Seen::default(), s(30));
+    meter.ticked(&record(Outcome::Queued, 3, 0, 9, Outlook::default()), &TickExtras::default(), s(10));
+    meter.ticked(&record(Outcome::Failed, 3, 0, 9, Outlook::default()), &TickExtras::default(), s(20));
+    meter.ticked(&record(Outcome::Raised, 3, 0, 9, Outlook::default()), &TickExtras::default(), s(30));
     let registry = meter.at(s(30));
     let sample = registry.samples(metric(Id::RaiseWait), None).next().unwrap();
     // The first of them began a second before it ended.
@@ -124,15 +124,15 @@ fn a_raise_that_took_several_ticks_waited_for_all_of_them() {
 fn waits_are_the_platforms_where_it_tells_them() {
     let mut meter = ScalerMeter::new(["ci"], false);
     let held = |queued| record(Outcome::Held, queued, 9, 9, Outlook::default());
-    meter.ticked(&held(2), &Seen::default(), s(10));
+    meter.ticked(&held(2), &TickExtras::default(), s(10));
     assert_eq!(value(&mut meter, s(15), Id::OldestWait, &["first_seen"]), Some(5.0), "it goes on between two ticks");
-    let told = Seen { waits: Some(Waits { ended: vec![s(40)], oldest: Some(s(90)), unseen: false }) };
+    let told = TickExtras { waits: Some(Waits { ended: vec![s(40)], oldest: Some(s(90)), unseen: false }) };
     meter.ticked(&held(1), &told, s(20));
     assert_eq!(value(&mut meter, s(20), Id::OldestWait, &["platform"]), Some(90.0), "also from before the start");
     assert_eq!(value(&mut meter, s(20), Id::OldestWait, &["first_seen"]), None);
     assert_eq!(value(&mut meter, s(20), Id::JobDuration, &["pending", "platform"]), Some(1.0));
     assert_eq!(value(&mut meter, s(20), Id::JobDuration, &["pending", "first_seen"]), None, "each wait counts once");
-    meter.ticked(&held(0), &Seen { waits: Some(Waits::default()) }, s(30));
+    meter.ticked(&held(0), &TickExtras { waits: Some(Waits::default()) }, s(30));
     assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["platform"]), Some(0.0));
 }
 
@@ -142,7 +142,7 @@ fn where_the_platform_does_not_tell_of_all_jobs_the_longest_wait_is_from_when_th
     let mut meter = ScalerMeter::new(["ci"], false);
     let held = |queued| record(Outcome::Held, queued, 9, 9, Outlook::default());
     let told =
-        |ended, oldest: Option<u64>, unseen| Seen { waits: Some(Waits { ended, oldest: oldest.map(s), unseen }) };
+        |ended, oldest: Option<u64>, unseen| TickExtras { waits: Some(Waits { ended, oldest: oldest.map(s), unseen }) };
     meter.ticked(&held(2), &told(vec![], None, true), s(10));
     assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["first_seen"]), Some(30.0));
     meter.ticked(&held(2), &told(vec![s(70)], Some(90), true), s(40));
@@ -158,10 +158,10 @@ fn where_the_platform_does_not_tell_of_all_jobs_the_longest_wait_is_from_when_th
 fn what_was_not_read_is_not_gone() {
     let mut meter = ScalerMeter::new(["ci"], false);
     let held = |queued| record(Outcome::Held, queued, 9, 9, Outlook::default());
-    meter.ticked(&held(2), &Seen::default(), s(10));
-    meter.ticked(&Decision { missing: Some("one project".into()), ..held(0) }, &Seen::default(), s(20));
+    meter.ticked(&held(2), &TickExtras::default(), s(10));
+    meter.ticked(&Decision { missing: Some("one project".into()), ..held(0) }, &TickExtras::default(), s(20));
     assert_eq!(value(&mut meter, s(20), Id::PartialReadings, &[]), Some(1.0));
     assert_eq!(value(&mut meter, s(20), Id::JobDuration, &["pending", "first_seen"]), None);
-    meter.ticked(&held(1), &Seen::default(), s(30));
+    meter.ticked(&held(1), &TickExtras::default(), s(30));
     assert_eq!(value(&mut meter, s(30), Id::JobDuration, &["pending", "first_seen"]), Some(1.0));
 }
