@@ -30,14 +30,14 @@ pub(super) struct Statement {
     /// Its `Sid`, or its number.
     pub(super) name: String,
     pub(super) allows: bool,
-    pub(super) actions: Those,
-    pub(super) resources: Those,
+    pub(super) actions: Selector,
+    pub(super) resources: Selector,
     pub(super) conditions: Vec<Condition>,
 }
 
 /// What is named, or all but that.
 #[derive(Clone, Debug)]
-pub(super) enum Those {
+pub(super) enum Selector {
     These(Vec<(String, Pattern)>),
     AllBut(Vec<(String, Pattern)>),
 }
@@ -77,7 +77,7 @@ impl Statement {
             Some("Deny") => false,
             _ => return Err(failed("\"Effect\" is neither \"Allow\" nor \"Deny\"")),
         };
-        let those = |key: &str, fold: bool| -> Result<Those, PolicyError> {
+        let those = |key: &str, fold: bool| -> Result<Selector, PolicyError> {
             let read = |value: &Value| {
                 let texts =
                     texts(value).ok_or_else(|| failed(&format!("{key} is neither a text nor a list of texts")))?;
@@ -88,8 +88,8 @@ impl Statement {
                 Ok(texts.into_iter().map(pattern).collect())
             };
             match (value.get(key), value.get(&format!("Not{key}"))) {
-                (Some(these), None) => read(these).map(Those::These),
-                (None, Some(others)) => read(others).map(Those::AllBut),
+                (Some(these), None) => read(these).map(Selector::These),
+                (None, Some(others)) => read(others).map(Selector::AllBut),
                 (Some(_), Some(_)) | (None, None) => {
                     Err(failed(&format!("there must be one of \"{key}\" and \"Not{key}\"")))
                 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Condition, Need, Pattern, Policy, RIGHTS,
-    attached::{Statement, Those},
+    attached::{Selector, Statement},
 };
 
 /// What is missing, and what is more than needed.
@@ -105,7 +105,7 @@ fn judge(need: &Need, resource: &Pattern, statements: &[&Statement]) -> Verdict 
     }
 }
 
-fn part(those: &Those, of: &Pattern) -> Part {
+fn part(those: &Selector, of: &Pattern) -> Part {
     let of_list = |list: &[(String, Pattern)]| {
         if list.iter().any(|(_, pattern)| pattern.covers(of)) {
             Part::All
@@ -116,8 +116,8 @@ fn part(those: &Those, of: &Pattern) -> Part {
         }
     };
     match those {
-        Those::These(list) => of_list(list),
-        Those::AllBut(list) => match of_list(list) {
+        Selector::These(list) => of_list(list),
+        Selector::AllBut(list) => match of_list(list) {
             Part::All => Part::None,
             Part::Some => Part::Some,
             Part::None => Part::All,
@@ -144,15 +144,15 @@ fn said(condition: &Condition) -> String {
 fn too_wide(statement: &Statement, needs: &[Need]) -> Vec<Finding> {
     let name = &statement.name;
     let resources = match &statement.resources {
-        Those::These(list) => list.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", "),
-        Those::AllBut(list) => {
+        Selector::These(list) => list.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", "),
+        Selector::AllBut(list) => {
             format!("all but {}", list.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", "))
         }
     };
     let whole = |action: &str, why: String| Finding { action: action.into(), resource: resources.clone(), why };
     let actions = match &statement.actions {
-        Those::These(list) => list,
-        Those::AllBut(list) => {
+        Selector::These(list) => list,
+        Selector::AllBut(list) => {
             let but = list.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", ");
             let why = format!("\"{name}\" allows whatever it does not name: name what is needed");
             return vec![whole(&format!("all but {but}"), why)];
@@ -186,7 +186,7 @@ fn too_wide(statement: &Statement, needs: &[Need]) -> Vec<Finding> {
 fn beyond(statement: &Statement, action: &str, needs: &[&Need]) -> Vec<Finding> {
     let name = &statement.name;
     let finding = |resource: &str, why: String| Finding { action: action.into(), resource: resource.into(), why };
-    let Those::These(resources) = &statement.resources else {
+    let Selector::These(resources) = &statement.resources else {
         return vec![finding("all but some", format!("\"{name}\" allows it on whatever it does not name"))];
     };
     let mut found = Vec::new();

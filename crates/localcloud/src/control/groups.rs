@@ -20,11 +20,11 @@ use crate::{
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct By {
+pub(super) struct ScaleInBody {
     by: u32,
 }
 
-impl Default for By {
+impl Default for ScaleInBody {
     fn default() -> Self {
         Self { by: 1 }
     }
@@ -36,7 +36,7 @@ pub(super) async fn scale_in(
     Path(name): Path<String>,
     body: bytes::Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let By { by } = optional(&body)?;
+    let ScaleInBody { by } = optional(&body)?;
     shared.update(|state, now| {
         if let Some(set) = state.azure.scale_set(&name).cloned() {
             let capacity = set.capacity.saturating_sub(by);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     other,
-    roles::{self, By, Need},
+    roles::{self, GrantedBy, Need},
     starting::ImageId,
 };
 use crate::{
@@ -266,7 +266,8 @@ async fn needs(azure: &Azure, wanted: &WantedFunction) -> Result<Vec<Need>, Clou
         subscriptions.insert(set.subscription.clone());
         let why = "the scaler raises a scale set";
         let group = roles::resource_group(&set);
-        let mut need = |action, scope: &str| needs.push(Need { action, scope: scope.to_owned(), why, by: By::Actions });
+        let mut need =
+            |action, scope: &str| needs.push(Need { action, scope: scope.to_owned(), why, by: GrantedBy::Actions });
         for action in [
             "Microsoft.Compute/locations/operations/read",
             "Microsoft.Compute/virtualMachineScaleSets/read",

@@ -32,12 +32,12 @@ pub(super) struct Need {
     /// On what.
     pub(super) scope: String,
     pub(super) why: &'static str,
-    pub(super) by: By,
+    pub(super) by: GrantedBy,
 }
 
 /// What allows it.
 #[derive(Clone, Debug)]
-pub(super) enum By {
+pub(super) enum GrantedBy {
     /// A role's actions.
     Actions,
     /// A role's actions on data.
@@ -101,8 +101,12 @@ pub(super) fn resource_group(set: &ScaleSetId) -> String {
 
 /// What an agent needs on this scale set. A machine of a Flexible one is a resource beside it, so that rights on machines are needed on the resource group.
 pub(super) fn of_agent(set: &ScaleSetId, flexible: bool) -> Vec<Need> {
-    let need =
-        |action, scope: String| Need { action, scope, why: "an instance protects and ends itself", by: By::Actions };
+    let need = |action, scope: String| Need {
+        action,
+        scope,
+        why: "an instance protects and ends itself",
+        by: GrantedBy::Actions,
+    };
     let mut needs: Vec<Need> = ON_SCALE_SET.iter().map(|action| need(action, set.to_string())).collect();
     if flexible {
         needs.extend(ON_MACHINE.iter().map(|action| need(action, resource_group(set))));
@@ -148,16 +152,19 @@ pub(super) async fn of_vaults(
             address.is_some_and(|(known, _)| known == name)
         };
         let Some(vault) = vaults.iter().find(is_it) else {
-            needs.push(need(format!("the vault {name}, which is in no subscription of the scale sets"), By::Unseen));
+            needs.push(need(
+                format!("the vault {name}, which is in no subscription of the scale sets"),
+                GrantedBy::Unseen,
+            ));
             continue;
         };
         let id = vault["id"].as_str().unwrap_or(&name);
         if vault["properties"]["enableRbacAuthorization"] == true {
             // A role may be on a secret alone (Key Vault, "Azure RBAC for Key Vault data plane operations").
-            needs.extend(secrets.iter().map(|secret| need(format!("{id}/secrets/{secret}"), By::Data)));
+            needs.extend(secrets.iter().map(|secret| need(format!("{id}/secrets/{secret}"), GrantedBy::Data)));
         } else {
             let policies = vault["properties"]["accessPolicies"].as_array().cloned().unwrap_or_default();
-            needs.push(need(id.to_owned(), By::Policies(policies)));
+            needs.push(need(id.to_owned(), GrantedBy::Policies(policies)));
         }
     }
     Ok(needs)
@@ -203,8 +210,8 @@ async fn of_one(azure: &Azure, needs: &[Need], principal: &str) -> Result<Differ
     for need in needs {
         let Need { action, scope, by, .. } = need;
         match by {
-            By::Unseen => difference.conditional.push(need.finding()),
-            By::Policies(policies) => {
+            GrantedBy::Unseen => difference.conditional.push(need.finding()),
+            GrantedBy::Policies(policies) => {
                 let mut readers = policies.iter().filter(|policy| lets_read(policy)).peekable();
                 if readers.peek().is_none() {
                     difference.missing.push(need.finding());
@@ -215,7 +222,7 @@ async fn of_one(azure: &Azure, needs: &[Need], principal: &str) -> Result<Differ
                     difference.conditional.push(Finding { resource, ..need.finding() });
                 }
             }
-            By::Actions | By::Data => {
+            GrantedBy::Actions | GrantedBy::Data => {
                 if !assigned.contains_key(scope.as_str()) {
                     let holding = holding(azure, &manager, scope, principal).await?;
                     for Assigned { role_definition_id, .. } in &holding {
@@ -228,8 +235,8 @@ async fn of_one(azure: &Azure, needs: &[Need], principal: &str) -> Result<Differ
                     assigned.insert(scope, holding);
                 }
                 let allows = |permission: &Permission| match by {
-                    By::Data => permission.allows_on_data(action),
-                    By::Actions | By::Policies(_) | By::Unseen => permission.allows(action),
+                    GrantedBy::Data => permission.allows_on_data(action),
+                    GrantedBy::Actions | GrantedBy::Policies(_) | GrantedBy::Unseen => permission.allows(action),
                 };
                 let mut allowing = assigned[scope.as_str()]
                     .iter()
