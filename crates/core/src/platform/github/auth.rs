@@ -41,21 +41,21 @@ const REMEDIES: Remedies = Remedies {
 
 /// The installation token at hand, for all exchanges of one runner or queue.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wallet(Arc<Mutex<Option<Held>>>);
+pub(super) struct TokenCache(Arc<Mutex<Option<CachedToken>>>);
 
 #[derive(Clone, Debug)]
-struct Held {
+struct CachedToken {
     token: SecretString,
     until: Timestamp,
 }
 
-impl Wallet {
-    fn held(&self) -> Option<Held> {
+impl TokenCache {
+    fn get(&self) -> Option<CachedToken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn hold(&self, held: Option<Held>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    fn set(&self, token: Option<CachedToken>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 }
 
@@ -65,7 +65,7 @@ impl Wallet {
 pub(super) struct Authorised<C> {
     url: BaseUrl,
     auth: GitHubAuth,
-    wallet: Wallet,
+    token_cache: TokenCache,
     inner: C,
     /// The way to a token, when we are on it.
     login: Option<Login>,
@@ -98,14 +98,14 @@ enum Login {
 const LOGIN: EffectId = EffectId(u64::MAX);
 
 impl<C> Authorised<C> {
-    pub(super) fn new(url: BaseUrl, auth: GitHubAuth, wallet: Wallet, inner: C) -> Self {
+    pub(super) fn new(url: BaseUrl, auth: GitHubAuth, token_cache: TokenCache, inner: C) -> Self {
         let (open, held) = (BTreeMap::new(), VecDeque::new());
-        Self { url, auth, wallet, inner, login: None, token: None, renewed: false, open, held }
+        Self { url, auth, token_cache, inner, login: None, token: None, renewed: false, open, held }
     }
 
     /// Another exchange with the same token.
     pub(super) fn beside<D>(&self, inner: D) -> Authorised<D> {
-        Authorised::new(self.url.clone(), self.auth.clone(), self.wallet.clone(), inner)
+        Authorised::new(self.url.clone(), self.auth.clone(), self.token_cache.clone(), inner)
     }
 
     fn authorise<T>(&mut self, id: EffectId, request: Request) -> Step<T> {
@@ -127,7 +127,7 @@ impl<C> Authorised<C> {
 
     /// The time is here: the token at hand is good, or a new one is needed.
     fn clock<T>(&mut self, now: Timestamp) -> Step<T> {
-        if let Some(held) = self.wallet.held()
+        if let Some(held) = self.token_cache.get()
             && held.until > now.saturating_add(BEFORE_END).unwrap_or(Timestamp::MAX)
         {
             return self.have(held.token);
@@ -152,7 +152,7 @@ impl<C> Authorised<C> {
         let reply = context.reply(result)?;
         let held = read(&context, &reply)?;
         let token = held.token.clone();
-        self.wallet.hold(Some(held));
+        self.token_cache.set(Some(held));
         Ok(self.have(token))
     }
 
@@ -209,7 +209,7 @@ impl<C: Exchange> Authorised<C> {
                 if !sent.before_renewal {
                     self.renewed = true;
                     self.token = None;
-                    self.wallet.hold(None);
+                    self.token_cache.set(None);
                     self.open.values_mut().for_each(|sent| sent.before_renewal = true);
                 }
                 self.authorise(id, sent.request)
@@ -277,7 +277,7 @@ impl<Q: Queue> Queue for Authorised<Q> {
             return Ok(false);
         }
         self.auth = auth;
-        self.wallet.hold(None);
+        self.token_cache.set(None);
         Ok(true)
     }
 
@@ -311,7 +311,7 @@ fn claims(app: &GitHubApp, now: Timestamp) -> String {
     [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".")
 }
 
-fn read(context: &RequestContext, reply: &Reply) -> Result<Held, ExchangeError> {
+fn read(context: &RequestContext, reply: &Reply) -> Result<CachedToken, ExchangeError> {
     if reply.status != 201 {
         return Err(refusal(context, reply));
     }
@@ -323,5 +323,5 @@ fn read(context: &RequestContext, reply: &Reply) -> Result<Held, ExchangeError> 
     if token.is_empty() {
         return Err(context.malformed("token is empty"));
     }
-    Ok(Held { token: token.into(), until })
+    Ok(CachedToken { token: token.into(), until })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
-    auth::{Authorised, Wallet},
+    auth::{Authorised, TokenCache},
     context, jobs,
     owner::repository_path,
     quota::Quota,
@@ -47,7 +47,7 @@ pub fn queue(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<impl Que
     settings.check(&auth)?;
     let (url, secret) = (settings.url.clone(), auth.secret().clone());
     let queue = PagedQueue::new(Repositories { settings, secret, quota: Quota::default() });
-    Ok(Authorised::new(url, auth, Wallet::default(), queue))
+    Ok(Authorised::new(url, auth, TokenCache::default(), queue))
 }
 
 /// The repositories of the settings, of an organisation or of an installation, with their runs and the runs' jobs.

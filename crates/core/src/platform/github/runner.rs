@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     GitHubAuth, GitHubRegistration, GitHubRunnerSettings, NAME, UNAUTHORIZED,
-    auth::{Authorised, Wallet},
+    auth::{Authorised, TokenCache},
     context,
     refusal::refusal,
 };
@@ -60,7 +60,7 @@ const WORKER: &str = "Runner.Worker";
 pub struct GitHubRunner {
     settings: GitHubRunnerSettings,
     registration: GitHubRegistration,
-    wallet: Wallet,
+    token_cache: TokenCache,
     registered: Registered,
 }
 
@@ -117,7 +117,7 @@ impl GitHubRunner {
     pub fn new(settings: GitHubRunnerSettings, registration: GitHubRegistration) -> Result<Self, ExchangeError> {
         registration.check()?;
         settings.check()?;
-        Ok(Self { settings, registration, wallet: Wallet::default(), registered: Registered::default() })
+        Ok(Self { settings, registration, token_cache: TokenCache::default(), registered: Registered::default() })
     }
 
     fn calls(&self, auth: &GitHubAuth, host: &HostContext) -> Calls {
@@ -130,7 +130,7 @@ impl GitHubRunner {
     }
 
     fn authorised<C: Exchange + 'static>(&self, auth: &GitHubAuth, inner: C) -> Call<C::Output> {
-        Box::new(Authorised::new(self.settings.url.clone(), auth.clone(), self.wallet.clone(), inner))
+        Box::new(Authorised::new(self.settings.url.clone(), auth.clone(), self.token_cache.clone(), inner))
     }
 
     /// Removes the registration, if we may.

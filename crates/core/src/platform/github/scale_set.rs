@@ -20,7 +20,7 @@ use self::{
 };
 use super::{
     GitHubAuth, GitHubScaleSetSettings, NAME, UNAUTHORIZED,
-    auth::{Authorised, Wallet},
+    auth::{Authorised, TokenCache},
     context,
     refusal::refusal,
 };
@@ -79,7 +79,7 @@ pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Re
         events: Vec::new(),
         assigned: Assigned::default(),
     };
-    Ok(Authorised::new(url, auth, Wallet::default(), listener))
+    Ok(Authorised::new(url, auth, TokenCache::default(), listener))
 }
 
 impl Queue for Listener {
