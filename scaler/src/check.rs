@@ -6,7 +6,7 @@ use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lightsout_cloud::GroupView;
 use lightsout_core::{
-    platform::{Demand, Reading, Takes},
+    platform::{Demand, JobFilter, Reading},
     settings::PoolSettings,
 };
 use serde::Serialize;
@@ -126,13 +126,14 @@ async fn check_pool(
 /// What is to be said of the pools that count the same jobs as others, by name.
 fn shared(pools: &[Pool]) -> BTreeMap<String, String> {
     let settings = pools.iter().map(|pool| pool.settings.as_ref());
-    let pools: Vec<(&PoolSettings, Takes)> = settings.filter_map(|pool| Some((pool, pool.platform.takes()?))).collect();
-    let twins = |(pool, takes): &(&PoolSettings, Takes)| {
+    let pools: Vec<(&PoolSettings, JobFilter)> =
+        settings.filter_map(|pool| Some((pool, pool.platform.job_filter()?))).collect();
+    let twins = |(pool, filter): &(&PoolSettings, JobFilter)| {
         let of_one_platform = |other: &PoolSettings| {
             other.platform.platform() == pool.platform.platform() && other.platform.address() == pool.platform.address()
         };
         let others = pools.iter().filter(|(other, _)| other.name != pool.name && of_one_platform(other));
-        let mut others = others.filter_map(|(other, theirs)| Some((other.name.as_str(), takes.shared(theirs)?)));
+        let mut others = others.filter_map(|(other, theirs)| Some((other.name.as_str(), filter.shared(theirs)?)));
         let (first, job) = others.next()?;
         let names: Vec<_> = [first].into_iter().chain(others.map(|(name, _)| name)).collect();
         let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, vec};
 
 use secrecy::SecretString;
 
-use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerNeeds, RunnerPlatform, Takes, Versions};
+use super::{DrainRules, HostContext, JobFilter, Queue, Quiesce, Requests, RunnerNeeds, RunnerPlatform, Versions};
 use crate::{
     exchange::{Call, ErrorKind, ExchangeError},
     settings::SecretSource,
@@ -19,7 +19,7 @@ pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
     fn address(&self) -> &str;
 
     /// Which jobs it counts; `None` when the settings do not tell.
-    fn takes(&self) -> Option<Takes>;
+    fn job_filter(&self) -> Option<JobFilter>;
 
     /// Where the secret is that [`Self::open`] needs.
     fn secret(&self) -> Option<&SecretSource>;
@@ -73,7 +73,7 @@ pub trait QueueSettings: fmt::Debug + Send + Sync + 'static {
     fn address(&self) -> &str;
 
     /// As [`QueueConfig::takes`].
-    fn takes(&self) -> Option<Takes>;
+    fn job_filter(&self) -> Option<JobFilter>;
 
     /// The queue.
     ///
@@ -141,8 +141,8 @@ impl<S: QueueSettings> QueueConfig for Config<S> {
         self.settings.address()
     }
 
-    fn takes(&self) -> Option<Takes> {
-        self.settings.takes()
+    fn job_filter(&self) -> Option<JobFilter> {
+        self.settings.job_filter()
     }
 
     fn secret(&self) -> Option<&SecretSource> {

@@ -148,7 +148,10 @@ fn on_each_platform_pools_that_count_the_same_jobs_are_told_from_those_that_do_n
         let takes = |more: &str| {
             let settings =
                 ScalerSettings::parse(&crate::one(&pool(more))).unwrap_or_else(|problems| panic!("{problems}"));
-            settings.pools[0].platform.takes().unwrap_or_else(|| panic!("{table} does not say which jobs it counts"))
+            settings.pools[0]
+                .platform
+                .job_filter()
+                .unwrap_or_else(|| panic!("{table} does not say which jobs it counts"))
         };
         let (one, other, apart) = (takes(one), takes(other), takes(apart));
         assert_eq!(one.shared(&other).as_deref(), shared, "{table}: {one:?} {other:?}");

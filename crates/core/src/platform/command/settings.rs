@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Signal, Takes, Versions,
+        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, Versions,
     },
     settings::{Key, Section, Side},
 };
@@ -58,8 +58,8 @@ impl QueueSettings for CommandQueueSettings {
         &self.queue[0]
     }
 
-    fn takes(&self) -> Option<Takes> {
-        Some(Takes { sources: vec![self.queue.join(" ")], jobs: Jobs::All })
+    fn job_filter(&self) -> Option<JobFilter> {
+        Some(JobFilter { sources: vec![self.queue.join(" ")], jobs: Jobs::All })
     }
 
     fn open(&self, _: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

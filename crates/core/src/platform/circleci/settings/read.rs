@@ -6,8 +6,8 @@ use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_class
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes, Versions,
+        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Versions,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
     settings::Section,
@@ -23,8 +23,8 @@ impl QueueSettings for CircleCiQueueSettings {
         self.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
-        Some(Takes { sources: self.resource_classes.clone(), jobs: Jobs::All })
+    fn job_filter(&self) -> Option<JobFilter> {
+        Some(JobFilter { sources: self.resource_classes.clone(), jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

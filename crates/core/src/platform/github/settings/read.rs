@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes, Versions,
+        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Versions,
         github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME},
     },
     settings::{PLACES, SecretSource, Section},
@@ -23,14 +23,14 @@ impl QueueSettings for (GitHubQueueSettings, GitHubIdentity) {
         self.0.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
+    fn job_filter(&self) -> Option<JobFilter> {
         let sources = match &self.0.scope {
             GitHubScope::Repositories(names) => names.iter().map(|name| name.to_lowercase()).collect(),
             GitHubScope::Organization(name) => vec![name.to_lowercase()],
             GitHubScope::Installation => vec![String::new()],
         };
         let labels = self.0.labels.iter().map(|label| label.to_lowercase()).collect();
-        Some(Takes { sources, jobs: Jobs::Within { labels, plain: Some("a job that asks for self-hosted alone") } })
+        Some(JobFilter { sources, jobs: Jobs::Within { labels, plain: Some("a job that asks for self-hosted alone") } })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
@@ -46,9 +46,12 @@ impl QueueSettings for (GitHubScaleSetSettings, GitHubIdentity) {
         self.0.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
+    fn job_filter(&self) -> Option<JobFilter> {
         // Jobs name the scale set itself; listing counts none of them.
-        Some(Takes { sources: vec![format!("scale set {} of {:?}", self.0.scale_set, self.0.owner)], jobs: Jobs::All })
+        Some(JobFilter {
+            sources: vec![format!("scale set {} of {:?}", self.0.scale_set, self.0.owner)],
+            jobs: Jobs::All,
+        })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

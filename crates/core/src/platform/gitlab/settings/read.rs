@@ -8,8 +8,8 @@ use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        Config, DrainRules, HostContext, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests, RunnerConfig,
-        RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Takes, Versions,
+        Config, DrainRules, HostContext, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests,
+        RunnerConfig, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Versions,
         gitlab::{self, GitLabRunner, NAME, config, metrics},
     },
     settings::{BaseUrl, SecretSource, Section},
@@ -22,13 +22,13 @@ impl QueueSettings for GitLabQueueSettings {
         self.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
+    fn job_filter(&self) -> Option<JobFilter> {
         let sources = match &self.scope {
             Scope::Projects(projects) => projects.clone(),
             Scope::Group(group) => vec![group.clone()],
         };
         let plain = self.run_untagged.then_some("a job without tags");
-        Some(Takes { sources, jobs: Jobs::Within { labels: self.tags.clone(), plain } })
+        Some(JobFilter { sources, jobs: Jobs::Within { labels: self.tags.clone(), plain } })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

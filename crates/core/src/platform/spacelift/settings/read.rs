@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes, Versions,
+        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Versions,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
     settings::{SecretSource, Section},
@@ -23,8 +23,8 @@ impl QueueSettings for SpaceliftQueueSettings {
         self.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
-        Some(Takes { sources: vec![self.worker_pool.clone()], jobs: Jobs::All })
+    fn job_filter(&self) -> Option<JobFilter> {
+        Some(JobFilter { sources: vec![self.worker_pool.clone()], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

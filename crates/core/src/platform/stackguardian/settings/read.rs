@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes, Versions,
+        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Versions,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
     settings::{SecretSource, Section},
@@ -26,8 +26,8 @@ impl QueueSettings for StackGuardianQueueSettings {
         self.url.as_str()
     }
 
-    fn takes(&self) -> Option<Takes> {
-        Some(Takes { sources: vec![format!("{}/{}", self.organization, self.runner_group)], jobs: Jobs::All })
+    fn job_filter(&self) -> Option<JobFilter> {
+        Some(JobFilter { sources: vec![format!("{}/{}", self.organization, self.runner_group)], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

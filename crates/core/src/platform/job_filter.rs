@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Which jobs a pool counts, as far as its settings tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Takes {
+pub struct JobFilter {
     /// Where the jobs come from, as paths: `group/app` is a part of `group`, and of the empty path.
     pub sources: Vec<String>,
     /// Which of them.
@@ -25,7 +25,7 @@ pub enum Jobs {
     },
 }
 
-impl Takes {
+impl JobFilter {
     /// A job that both count, in words; `None` when there can be none.
     pub fn shared(&self, other: &Self) -> Option<String> {
         let same = |one: &String| other.sources.iter().any(|other| is_part(one, other) || is_part(other, one));
@@ -51,14 +51,14 @@ fn is_part(path: &str, of: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn takes(source: &str, labels: &[&str], plain: Option<&'static str>) -> Takes {
+    fn takes(source: &str, labels: &[&str], plain: Option<&'static str>) -> JobFilter {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Takes { sources: vec![source.into()], jobs: Jobs::Within { labels, plain } }
+        JobFilter { sources: vec![source.into()], jobs: Jobs::Within { labels, plain } }
     }
 
     #[test]
     fn a_job_of_two_pools_is_named() {
-        let all = |source: &str| Takes { sources: vec![source.into()], jobs: Jobs::All };
+        let all = |source: &str| JobFilter { sources: vec![source.into()], jobs: Jobs::All };
         let plain = Some("a job without tags");
         for (one, other, shared) in [
             (takes("team", &["linux"], None), takes("team", &["gpu"], None), None),
