@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 pub use floor::Floor;
 pub use machine::Machine;
-pub use member::{Member, Muster};
+pub use member::{Member, ReadyCounts};
 pub use standing_order::{NoStandingOrder, NotFollowed, StandingOrder};
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.

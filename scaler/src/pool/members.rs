@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lightsout_core::{cloud::Muster, duration::not_within};
+use lightsout_core::{cloud::ReadyCounts, duration::not_within};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Pool, TickContext};
@@ -14,7 +14,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
-    pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
+    pub(super) async fn ready_counts(&mut self, context: &TickContext) -> Option<ReadyCounts> {
         let region = context.regions.region(&self.settings.location());
         let time = LOOK_TIMEOUT.min(context.deadline / 2);
         let until = Instant::now() + time;
@@ -30,7 +30,7 @@ impl Pool {
             Ok(Ok(members)) => {
                 self.members_hidden = false;
                 let members = members?;
-                return Some(Muster::of(&members, self.policy.silent_after, Timestamp::now()));
+                return Some(ReadyCounts::of(&members, self.policy.silent_after, Timestamp::now()));
             }
             Ok(Err(error)) => error.to_string(),
             Err(why) => why,

@@ -178,8 +178,8 @@ impl Pool {
         let observation = observation(&self.policy, demand, desired);
         self.raise_history.see(observation, wall_clock());
         if self.raise_history.doubts_members() {
-            let muster = Box::pin(self.muster(context)).await;
-            self.raise_history.learn(muster, wall_clock());
+            let ready_counts = Box::pin(self.ready_counts(context)).await;
+            self.raise_history.learn(ready_counts, wall_clock());
         }
     }
 

@@ -25,26 +25,26 @@ impl Member {
 
 /// How many members have been ready, and how many should have been. No member is both; one that was started a short while ago is neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Muster {
+pub struct ReadyCounts {
     /// Those whose agent has been ready in this boot.
     pub ready: u32,
     /// Those whose agent has not, although they were started long enough ago.
     pub missing: u32,
 }
 
-impl Muster {
+impl ReadyCounts {
     /// Of these members, where an agent has so long to become ready.
     pub fn of(members: &[Member], boot: Duration, now: Timestamp) -> Self {
-        let mut muster = Self::default();
+        let mut ready_counts = Self::default();
         for member in members {
             let age = Duration::try_from(now.duration_since(member.started)).unwrap_or_default();
             if member.was_ready() {
-                muster.ready += 1;
+                ready_counts.ready += 1;
             } else if age >= boot {
-                muster.missing += 1;
+                ready_counts.missing += 1;
             }
         }
-        muster
+        ready_counts
     }
 }
 
@@ -65,8 +65,8 @@ mod tests {
             ("booting again", member(59, Some(2)), 0, 0),
             ("started in the future, by another clock", member(70, None), 0, 0),
         ] {
-            let muster = Muster::of(&[it], Duration::from_secs(25 * 60), at(60));
-            assert_eq!(muster, Muster { ready, missing }, "{name}");
+            let ready_counts = ReadyCounts::of(&[it], Duration::from_secs(25 * 60), at(60));
+            assert_eq!(ready_counts, ReadyCounts { ready, missing }, "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! both.
 //!
 //! Numbers only raise that suspicion. Where the cloud tells of each member whether its agent has been ready in this boot
-//! ([`Muster`]), nobody is left out who has: such a one waits for a job that is for it. There, members that never were are
+//! ([`ReadyCounts`]), nobody is left out who has: such a one waits for a job that is for it. There, members that never were are
 //! left out also while others work, if jobs wait behind them. The members are looked at for it a few times an hour.
 //!
 //! Numbers tell this only where they are looked at often. Between two looks that are far apart an instance may have come, taken
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::Muster;
+use crate::cloud::ReadyCounts;
 
 /// The longest that two looks may be apart for the numbers to tell what happened between them. A loop looks every 10 s
 /// unless set otherwise, and may be late.
@@ -188,10 +188,10 @@ impl RaiseHistory {
 
     /// The members were looked at; `None`: they could not be, or the cloud tells nothing of their agents, and the numbers
     /// alone count.
-    pub fn learn(&mut self, muster: Option<Muster>, now: Duration) {
-        (self.doubted, self.looked, self.told) = (false, Some(now), muster.is_some());
+    pub fn learn(&mut self, ready_counts: Option<ReadyCounts>, now: Duration) {
+        (self.doubted, self.looked, self.told) = (false, Some(now), ready_counts.is_some());
         let suspected = std::mem::take(&mut self.suspected);
-        let Some(Muster { ready, missing }) = muster else { return };
+        let Some(ReadyCounts { ready, missing }) = ready_counts else { return };
         // Where most agents do not write the sign it is their version that lacks it: that it is missing is worth no more than the numbers.
         let suspected = if ready > missing { suspected } else { 0 };
         self.silent = self.silent.max(suspected).min(missing);

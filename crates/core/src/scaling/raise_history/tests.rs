@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::{
-    cloud::Muster,
+    cloud::ReadyCounts,
     platform::Demand,
     scaling::{Capacity, Past, Plan, ScalerPolicy, observation, plan},
 };
@@ -95,7 +95,7 @@ impl World {
         if self.raise_history.doubts_members() {
             self.looks.push(self.now);
             let ready = count(|kind| matches!(kind, Kind::Good { .. } | Kind::Ready));
-            self.raise_history.learn(self.signs.then_some(Muster { ready, missing }), now);
+            self.raise_history.learn(self.signs.then_some(ReadyCounts { ready, missing }), now);
             let silent = self.outlook().silent;
             assert!(!self.signs || silent <= missing, "{silent} of {missing}: who has been ready is never left out");
         }

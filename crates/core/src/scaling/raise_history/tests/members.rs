@@ -82,11 +82,11 @@ fn who_was_dead_and_is_gone_is_soon_left_out_no_more() {
 /// Three of four work, jobs wait and are taken all the time: nothing ever stands still.
 #[test]
 fn a_dead_member_is_left_out_also_while_others_work() {
-    let all = Muster { ready: 4, missing: 0 };
-    for (name, muster, expected) in [
-        ("one never was ready", Some(Muster { ready: 3, missing: 1 }), 1),
+    let all = ReadyCounts { ready: 4, missing: 0 };
+    for (name, ready_counts, expected) in [
+        ("one never was ready", Some(ReadyCounts { ready: 3, missing: 1 }), 1),
         ("all were", Some(all), 0),
-        ("its agents write no sign", Some(Muster { ready: 0, missing: 4 }), 0),
+        ("its agents write no sign", Some(ReadyCounts { ready: 0, missing: 4 }), 0),
         ("its cloud tells none", None, 0),
     ] {
         let mut raise_history = RaiseHistory::default();
@@ -95,7 +95,7 @@ fn a_dead_member_is_left_out_also_while_others_work() {
             let demand = Demand { queued: 2 + tick % 2, running: Some(3), poll_after: None };
             raise_history.see(observation(&ScalerPolicy::default(), &demand, 4), now);
             if raise_history.doubts_members() {
-                raise_history.learn(muster, now);
+                raise_history.learn(ready_counts, now);
             }
             let early = tick < 150;
             assert!(!early || raise_history.outlook(now).silent == 0, "{name}: after {tick} ticks");
@@ -119,7 +119,7 @@ fn where_most_bear_no_sign_it_is_their_version_that_lacks_it() {
             }
         }
         assert!(raise_history.doubts_members(), "jobs have waited for long enough");
-        raise_history.learn(Some(Muster { ready, missing }), now);
+        raise_history.learn(Some(ReadyCounts { ready, missing }), now);
         assert_eq!(raise_history.outlook(now).silent, silent, "{ready} ready, {missing} without the sign");
     }
 }
