@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
 
-use lightsout_core::space::Least;
+use lightsout_core::space::MinimumFree;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
@@ -12,7 +12,11 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
     fs::write(&file, format!("#!/bin/sh\ncd {}\n{program}\n", folder.path().display())).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     Arc::new(Space {
-        needs: SpaceNeeds { disk: Some(Least { amount: Some(u64::MAX), percent: None }), inodes: None, memory: None },
+        needs: SpaceNeeds {
+            disk: Some(MinimumFree { amount: Some(u64::MAX), percent: None }),
+            inodes: None,
+            memory: None,
+        },
         folders: vec![folder.path().join("full")],
         clean: Some(Cleaner {
             argv: vec![file.display().to_string()],

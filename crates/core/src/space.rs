@@ -6,14 +6,14 @@ const MIB: u64 = 1 << 20;
 
 /// The least that must be free before another job is taken; where both are given, the smaller of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Least {
+pub struct MinimumFree {
     /// So much: bytes, or inodes.
     pub amount: Option<u64>,
     /// So many hundredths of all that there is.
     pub percent: Option<u8>,
 }
 
-impl Least {
+impl MinimumFree {
     /// Half a gibibyte, or a twentieth of a smaller file system.
     pub const DISK: Self = Self { amount: Some(512 * MIB), percent: Some(5) };
     /// One in a hundred.
@@ -58,16 +58,16 @@ pub fn format_size(bytes: u64) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpaceNeeds {
     /// Bytes in each file system that counts. `None`: whatever is free.
-    pub disk: Option<Least>,
+    pub disk: Option<MinimumFree>,
     /// Inodes in each of them.
-    pub inodes: Option<Least>,
+    pub inodes: Option<MinimumFree>,
     /// Bytes of memory that a program can get without swapping.
-    pub memory: Option<Least>,
+    pub memory: Option<MinimumFree>,
 }
 
 impl Default for SpaceNeeds {
     fn default() -> Self {
-        Self { disk: Some(Least::DISK), inodes: Some(Least::INODES), memory: None }
+        Self { disk: Some(MinimumFree::DISK), inodes: Some(MinimumFree::INODES), memory: None }
     }
 }
 
@@ -94,7 +94,7 @@ pub struct FileSystem {
 impl SpaceNeeds {
     /// What there is too little of for another job, in words.
     pub fn shortage(&self, file_systems: &[FileSystem], memory: Option<Stock>) -> Option<String> {
-        let short = |least: Option<Least>, stock: Stock| {
+        let short = |least: Option<MinimumFree>, stock: Stock| {
             let wanted = least?.of(stock.total);
             (stock.total > 0 && stock.free < wanted).then_some((stock.free, wanted))
         };
@@ -129,15 +129,15 @@ mod tests {
 
     #[test]
     fn a_least_is_read() {
-        let amount = |amount| Some(Least { amount: Some(amount), percent: None });
-        assert_eq!(Least::parse("512MiB", true), amount(512 * MIB));
-        assert_eq!(Least::parse("2 GiB", true), amount(2 * GIB));
-        assert_eq!(Least::parse("10000", false), amount(10_000));
-        assert_eq!(Least::parse("7%", true), Some(Least { amount: None, percent: Some(7) }));
+        let amount = |amount| Some(MinimumFree { amount: Some(amount), percent: None });
+        assert_eq!(MinimumFree::parse("512MiB", true), amount(512 * MIB));
+        assert_eq!(MinimumFree::parse("2 GiB", true), amount(2 * GIB));
+        assert_eq!(MinimumFree::parse("10000", false), amount(10_000));
+        assert_eq!(MinimumFree::parse("7%", true), Some(MinimumFree { amount: None, percent: Some(7) }));
         for wrong in ["", "512", "0MiB", "0%", "91%", "5GB", "-1GiB", "99999999999TiB", "many"] {
-            assert_eq!(Least::parse(wrong, true), None, "{wrong}");
+            assert_eq!(MinimumFree::parse(wrong, true), None, "{wrong}");
         }
-        assert_eq!(Least::parse("1GiB", false), None, "inodes have no size");
+        assert_eq!(MinimumFree::parse("1GiB", false), None, "inodes have no size");
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
     fn memory_counts_where_it_is_asked_for() {
         let memory = Some(Stock { total: 8 * GIB, free: GIB / 2 });
         assert_eq!(SpaceNeeds::default().shortage(&[], memory), None);
-        let needs = SpaceNeeds { memory: Least::parse("1GiB", true), ..SpaceNeeds::default() };
+        let needs = SpaceNeeds { memory: MinimumFree::parse("1GiB", true), ..SpaceNeeds::default() };
         let short = needs.shortage(&[], memory).unwrap();
         assert_eq!(short, "512 MiB of memory are free, less than the 1024 MiB of agent.memory_free");
     }

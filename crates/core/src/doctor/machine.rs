@@ -1,7 +1,7 @@
 //! Rows about the state of the machine.
 
 use super::{Facts, Judgement, Row, Scope, Verdict, facts::GuardFacts};
-use crate::space::{FileSystem, Least, SpaceNeeds, Stock, format_size};
+use crate::space::{FileSystem, MinimumFree, SpaceNeeds, Stock, format_size};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -100,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
 /// The worst of the file systems, or all of them when nothing is wrong: by what the agent itself admits jobs by.
 fn disks(
     facts: &Facts,
-    of: impl Fn(&FileSystem, &SpaceNeeds) -> (Option<Least>, Stock),
+    of: impl Fn(&FileSystem, &SpaceNeeds) -> (Option<MinimumFree>, Stock),
     words: impl Fn(u64) -> String,
 ) -> Option<Judgement> {
     if facts.machine.disks.is_empty() {

@@ -24,7 +24,7 @@ use crate::{
     agent::policy::{AgentPolicy, Protection},
     duration::format_duration,
     platform::RunnerConfig,
-    space::{Least, SpaceNeeds},
+    space::{MinimumFree, SpaceNeeds},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -293,12 +293,12 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
 
 /// What must be free before another job is taken.
 fn space(s: &Section<'_>) -> SpaceNeeds {
-    let least = |key: &str, sizes: bool, default: Option<Least>| {
+    let least = |key: &str, sizes: bool, default: Option<MinimumFree>| {
         if !s.has(key) {
             return default;
         }
         let text = s.text(key)?;
-        let read = Least::parse(&text, sizes);
+        let read = MinimumFree::parse(&text, sizes);
         if read.is_none() && text != "off" {
             let example = if sizes { "\"2GiB\"" } else { "\"10000\"" };
             let what = if sizes {

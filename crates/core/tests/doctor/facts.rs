@@ -15,7 +15,7 @@ use lightsout_core::{
         },
     },
     record::LaunchTrouble,
-    space::Least,
+    space::MinimumFree,
 };
 pub(crate) use parts::models;
 use parts::*;
@@ -108,7 +108,7 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("disk.space", |facts| disk(facts).bytes.free = 600 << 20),
     wrong("disk.space", |facts| disk(facts).bytes.free = 500 << 20),
     wrong("disk.space", |facts| {
-        facts.settings.settings.as_mut().unwrap().space.disk = Least::parse("60GiB", true);
+        facts.settings.settings.as_mut().unwrap().space.disk = MinimumFree::parse("60GiB", true);
     }),
     warning("disk.inodes", |facts| disk(facts).inodes.free = 15_000),
     wrong("disk.inodes", |facts| disk(facts).inodes.free = 9_000),

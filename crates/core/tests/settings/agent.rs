@@ -8,7 +8,7 @@ use lightsout_core::{
     exchange::Text,
     platform::Signal,
     settings::RunnerVariable,
-    space::{Least, SpaceNeeds},
+    space::{MinimumFree, SpaceNeeds},
 };
 
 fn parse(text: &str) -> AgentSettings {
@@ -89,7 +89,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.policy, expected);
     assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
     assert_eq!(settings.launch_hook.as_deref(), Some("boot"));
-    let least = |text: &str, sizes| Some(Least::parse(text, sizes).unwrap());
+    let least = |text: &str, sizes| Some(MinimumFree::parse(text, sizes).unwrap());
     let needs = SpaceNeeds { disk: least("3GiB", true), inodes: least("10000", false), memory: least("10%", true) };
     assert_eq!(settings.space, needs);
     assert_eq!(settings.disk_paths, ["/builds"].map(std::path::PathBuf::from));
