@@ -24,7 +24,7 @@ use lightsout_cloud::{
 };
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
-    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Program},
     platform::{Demand, Queue, Reading},
     record::Decision,
     settings::{Fragment, ScalerSettings},
@@ -49,14 +49,14 @@ struct Answers(Result<Reading, ExchangeError>, Option<&'static str>);
 impl Exchange for Answers {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
-        let Some(seconds) = self.1 else { return Step::Done(self.0.clone()) };
+    fn start(&mut self) -> ExchangeStep<Reading> {
+        let Some(seconds) = self.1 else { return ExchangeStep::Done(self.0.clone()) };
         let argv = vec!["sleep".into(), seconds.into()];
-        Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(30))))
+        ExchangeStep::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(30))))
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
-        Step::Done(self.0.clone())
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<Reading> {
+        ExchangeStep::Done(self.0.clone())
     }
 }
 

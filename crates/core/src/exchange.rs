@@ -1,7 +1,7 @@
 //! Effects on the outside world as data, and the exchanges made of them.
 //!
 //! A codec never does I/O. It says what is to be performed ([`Effect`]), the shell performs it and hands back what came
-//! of it ([`EffectResult`]), and the codec goes on until it is [`Step::Done`]. So every codec can be tested from
+//! of it ([`EffectResult`]), and the codec goes on until it is [`ExchangeStep::Done`]. So every codec can be tested from
 //! recorded replies and fuzzed.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -271,7 +271,7 @@ pub struct EffectId(pub u64);
 
 /// What an exchange wants next.
 #[derive(Debug)]
-pub enum Step<T> {
+pub enum ExchangeStep<T> {
     /// Perform this, then call [`Exchange::resume`] with its number and what came of it.
     Perform(EffectId, Effect),
     /// Nothing, until the result of something that is open is here.
@@ -280,7 +280,7 @@ pub enum Step<T> {
     Done(Result<T, ExchangeError>),
 }
 
-impl<T> Step<T> {
+impl<T> ExchangeStep<T> {
     /// Performs the one effect of an exchange that has no two open at a time.
     pub fn perform(effect: Effect) -> Self {
         Self::Perform(EffectId::default(), effect)
@@ -290,7 +290,7 @@ impl<T> Step<T> {
 /// A question that may take several requests (pages, a token first, a fallback).
 ///
 /// `start` begins it, also a second time: what is worth keeping between two runs (entity tags, tokens) stays in the value.
-/// The shell calls `resume` once for each [`Step::Perform`], in the order in which the results come. Meanwhile it calls
+/// The shell calls `resume` once for each [`ExchangeStep::Perform`], in the order in which the results come. Meanwhile it calls
 /// `more` for as long as it has room for another effect and is not told to wait, so an exchange that asks one thing after
 /// the other needs no `more`, and a shell that has room for one effect needs no more than that.
 pub trait Exchange: Send {
@@ -298,14 +298,14 @@ pub trait Exchange: Send {
     type Output;
 
     /// Begins, dropping a run that was not finished.
-    fn start(&mut self) -> Step<Self::Output>;
+    fn start(&mut self) -> ExchangeStep<Self::Output>;
 
     /// Goes on with what came of the effect of this number.
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Self::Output>;
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Self::Output>;
 
     /// What can be performed while something else is open.
-    fn more(&mut self) -> Step<Self::Output> {
-        Step::Wait
+    fn more(&mut self) -> ExchangeStep<Self::Output> {
+        ExchangeStep::Wait
     }
 
     /// Ends a run whose time is over: what is known by now, if that is worth anything; else the run goes on.
@@ -317,15 +317,15 @@ pub trait Exchange: Send {
 impl<C: Exchange + ?Sized> Exchange for Box<C> {
     type Output = C::Output;
 
-    fn start(&mut self) -> Step<Self::Output> {
+    fn start(&mut self) -> ExchangeStep<Self::Output> {
         (**self).start()
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Self::Output> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Self::Output> {
         (**self).resume(id, result)
     }
 
-    fn more(&mut self) -> Step<Self::Output> {
+    fn more(&mut self) -> ExchangeStep<Self::Output> {
         (**self).more()
     }
 

@@ -31,7 +31,7 @@ use secrecy::SecretString;
 use self::webhook::Webhook;
 use crate::{
     activity::Activity,
-    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
+    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Text},
     settings::{Key, Section, Variable},
 };
 pub(crate) use answer::status_in;
@@ -363,11 +363,11 @@ pub struct Ready<T>(pub T);
 impl<T: Clone + Send> Exchange for Ready<T> {
     type Output = T;
 
-    fn start(&mut self) -> Step<T> {
-        Step::Done(Ok(self.0.clone()))
+    fn start(&mut self) -> ExchangeStep<T> {
+        ExchangeStep::Done(Ok(self.0.clone()))
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<T> {
         self.start()
     }
 }

@@ -13,7 +13,9 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lightsout_core::{
     duration::not_within,
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, RunAs, Step, Unreachable},
+    exchange::{
+        Effect, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply, Request, RunAs, Unreachable,
+    },
 };
 use reqwest::{Url, header::HeaderMap};
 use tokio::{process::Command, sync::Semaphore};
@@ -106,8 +108,8 @@ impl Driver {
         let mut step = call.start();
         loop {
             match step {
-                Step::Done(result) => return result,
-                Step::Perform(id, effect) => {
+                ExchangeStep::Done(result) => return result,
+                ExchangeStep::Perform(id, effect) => {
                     asked.insert(id, what(&effect));
                     let needs_room = matches!(effect, Effect::Http(_) | Effect::Program(_));
                     let permit = if needs_room { first.take() } else { None };
@@ -119,9 +121,9 @@ impl Driver {
                         // A request that waits for room must not take the memory of one that is on its way.
                         (id, Box::pin(self.perform(effect)).await)
                     });
-                    step = if open.len() < AT_ONCE { call.more() } else { Step::Wait };
+                    step = if open.len() < AT_ONCE { call.more() } else { ExchangeStep::Wait };
                 }
-                Step::Wait => tokio::select! {
+                ExchangeStep::Wait => tokio::select! {
                     biased;
                     Some((id, result)) = open.next() => {
                         asked.remove(&id);
@@ -130,7 +132,7 @@ impl Driver {
                     }
                     () = &mut enough => match call.cut() {
                         Some(known) => return Ok(known),
-                        None => step = Step::Wait,
+                        None => step = ExchangeStep::Wait,
                     },
                     () = &mut over => return call.cut().ok_or_else(|| time_over(time, answered, asked.values())),
                 },

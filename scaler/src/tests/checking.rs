@@ -64,12 +64,12 @@ struct Takes {
 impl Exchange for Takes {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         self.taken.fetch_or(!self.looks, Relaxed);
         waiting(2).start()
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<Reading> {
         self.start()
     }
 }

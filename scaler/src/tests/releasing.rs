@@ -23,13 +23,13 @@ pub(super) struct Holds {
 impl Exchange for Holds {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         self.held.store(1, Ordering::Relaxed);
         let refused = || Err(ExchangeError::new(ErrorKind::Unauthorized, "HTTP 401"));
-        Step::Done(if self.refuses { refused() } else { Ok(Demand::default().into()) })
+        ExchangeStep::Done(if self.refuses { refused() } else { Ok(Demand::default().into()) })
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<Reading> {
         self.start()
     }
 }

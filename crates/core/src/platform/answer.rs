@@ -17,7 +17,7 @@ pub(super) use json::{Document, Node};
 pub(super) use paging::{next_page, percent_encode};
 pub(super) use stage::{Stage, demand};
 
-use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
+use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply};
 
 /// The longest part of a platform's own message that is quoted, in characters.
 const EXCERPT: usize = 200;
@@ -188,11 +188,11 @@ struct Failed<T>(ExchangeError, PhantomData<fn() -> T>);
 impl<T> Exchange for Failed<T> {
     type Output = T;
 
-    fn start(&mut self) -> Step<T> {
-        Step::Done(Err(self.0.clone()))
+    fn start(&mut self) -> ExchangeStep<T> {
+        ExchangeStep::Done(Err(self.0.clone()))
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<T> {
         self.start()
     }
 }
@@ -213,11 +213,11 @@ struct Once<F> {
 impl<T, F: FnMut(EffectResult) -> Result<T, ExchangeError> + Send> Exchange for Once<F> {
     type Output = T;
 
-    fn start(&mut self) -> Step<T> {
-        Step::perform(self.ask.clone())
+    fn start(&mut self) -> ExchangeStep<T> {
+        ExchangeStep::perform(self.ask.clone())
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
-        Step::Done((self.read)(result))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<T> {
+        ExchangeStep::Done((self.read)(result))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     activity::Activity,
-    exchange::{Call, EffectId, EffectResult, Exchange, Step},
+    exchange::{Call, EffectId, EffectResult, Exchange, ExchangeStep},
 };
 
 /// How many snapshots an answer other than quiet stands for, the one that it came in among them.
@@ -49,14 +49,14 @@ struct CachedProbe {
 }
 
 impl CachedProbe {
-    fn step(&self, step: Step<Activity>) -> Step<Activity> {
+    fn step(&self, step: ExchangeStep<Activity>) -> ExchangeStep<Activity> {
         match step {
-            Step::Perform(id, ask) => Step::Perform(id, ask),
-            Step::Wait => Step::Wait,
-            Step::Done(result) => {
+            ExchangeStep::Perform(id, ask) => ExchangeStep::Perform(id, ask),
+            ExchangeStep::Wait => ExchangeStep::Wait,
+            ExchangeStep::Done(result) => {
                 let activity = result.unwrap_or_else(|error| Activity::Unknown(error.message));
                 self.cache.keep(&activity);
-                Step::Done(Ok(activity))
+                ExchangeStep::Done(Ok(activity))
             }
         }
     }
@@ -65,20 +65,20 @@ impl CachedProbe {
 impl Exchange for CachedProbe {
     type Output = Activity;
 
-    fn start(&mut self) -> Step<Activity> {
+    fn start(&mut self) -> ExchangeStep<Activity> {
         if let Some(activity) = self.cache.recall() {
-            return Step::Done(Ok(activity));
+            return ExchangeStep::Done(Ok(activity));
         }
         let step = self.probe.start();
         self.step(step)
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Activity> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Activity> {
         let step = self.probe.resume(id, result);
         self.step(step)
     }
 
-    fn more(&mut self) -> Step<Activity> {
+    fn more(&mut self) -> ExchangeStep<Activity> {
         let step = self.probe.more();
         self.step(step)
     }

@@ -29,7 +29,7 @@ use super::{
     waits::WaitLog,
 };
 use crate::exchange::{
-    Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable,
+    Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply, Request, Unreachable,
 };
 
 /// The largest page that the platforms give.
@@ -107,7 +107,7 @@ impl<L> Default for Run<L> {
     }
 }
 
-type Next = Result<Step<Reading>, ExchangeError>;
+type Next = Result<ExchangeStep<Reading>, ExchangeError>;
 
 impl<S: Source> PagedQueue<S> {
     /// A reader that knows nothing yet.
@@ -132,7 +132,7 @@ impl<S: Source> PagedQueue<S> {
         }
     }
 
-    fn ask(&mut self, open: Open<S::List>) -> Step<Reading> {
+    fn ask(&mut self, open: Open<S::List>) -> ExchangeStep<Reading> {
         let request = Request::get(&open.url).up_to(MOST_BYTES);
         let request = match self.known.get(&open.list).and_then(|known| known.tag(&open.url)) {
             Some(tag) => request.header("if-none-match", tag.to_owned()),
@@ -141,10 +141,10 @@ impl<S: Source> PagedQueue<S> {
         let id = EffectId(self.next_id);
         self.next_id += 1;
         self.run.open.insert(id, open);
-        Step::Perform(id, Effect::Http(self.source.dress(request)))
+        ExchangeStep::Perform(id, Effect::Http(self.source.dress(request)))
     }
 
-    fn go_on(&mut self, mut open: Open<S::List>, result: EffectResult) -> Step<Reading> {
+    fn go_on(&mut self, mut open: Open<S::List>, result: EffectResult) -> ExchangeStep<Reading> {
         let list = open.list.clone();
         let too_large = matches!(result, EffectResult::Http(Err(Unreachable::TooLarge(_))));
         if too_large && open.size > 1 {
@@ -316,7 +316,7 @@ impl<S: Source> PagedQueue<S> {
 impl<S: Source> Exchange for PagedQueue<S> {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         self.number += 1;
         self.run = Run { top: self.source.begin(), ..Run::default() };
         for list in self.run.top.clone() {
@@ -325,17 +325,17 @@ impl<S: Source> Exchange for PagedQueue<S> {
         self.more()
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
         match self.run.open.remove(&id) {
             Some(open) => {
                 self.run.answered = self.run.answered.max(Some(id));
                 self.go_on(open, result)
             }
-            None => Step::Done(Err(unasked())),
+            None => ExchangeStep::Done(Err(unasked())),
         }
     }
 
-    fn more(&mut self) -> Step<Reading> {
+    fn more(&mut self) -> ExchangeStep<Reading> {
         if self.run.over.is_none()
             && !self.run.due.is_empty()
             && let Some(wait) = self.source.used_up(self.run.open.len())
@@ -343,12 +343,12 @@ impl<S: Source> Exchange for PagedQueue<S> {
             self.run.over = Some(self.quota(wait));
         }
         if self.run.over.is_some() || (self.run.due.is_empty() && self.run.open.is_empty()) {
-            return Step::Done(self.finish(false));
+            return ExchangeStep::Done(self.finish(false));
         }
         if self.run.open.len() >= S::AT_ONCE {
-            return Step::Wait;
+            return ExchangeStep::Wait;
         }
-        let Some((_, list)) = self.run.due.pop_first() else { return Step::Wait };
+        let Some((_, list)) = self.run.due.pop_first() else { return ExchangeStep::Wait };
         let size = self.known.get(&list).map_or(PAGE, |known| known.size);
         let url = self.source.url(&list, size);
         self.ask(Open { list, url, size, pages: Vec::new() })

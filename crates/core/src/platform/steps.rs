@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step};
+use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep};
 
 /// What is next: a question and where we are while it is open, or the end.
 pub(super) enum Transition<A, S, T> {
@@ -39,14 +39,14 @@ struct Steps<B, G, S, T> {
 }
 
 impl<B, G, S, T> Steps<B, G, S, T> {
-    fn step(&mut self, next: Next<Effect, S, T>) -> Step<T> {
+    fn step(&mut self, next: Next<Effect, S, T>) -> ExchangeStep<T> {
         match next {
             Ok(Transition::Perform(ask, at)) => {
                 self.at = Some(at);
-                Step::perform(ask)
+                ExchangeStep::perform(ask)
             }
-            Ok(Transition::Done(output)) => Step::Done(Ok(output)),
-            Err(error) => Step::Done(Err(error)),
+            Ok(Transition::Done(output)) => ExchangeStep::Done(Ok(output)),
+            Err(error) => ExchangeStep::Done(Err(error)),
         }
     }
 }
@@ -59,13 +59,13 @@ where
 {
     type Output = T;
 
-    fn start(&mut self) -> Step<T> {
+    fn start(&mut self) -> ExchangeStep<T> {
         self.at = None;
         let next = (self.first)();
         self.step(next)
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<T> {
         let next = match self.at.take() {
             Some(at) => (self.next)(at, result),
             None => Err(unasked()),

@@ -4,7 +4,9 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Launch, Ready, RunnerVersion, answer};
-use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, ExchangeError, Output, Program, RunAs, Step};
+use crate::exchange::{
+    Call, Effect, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep, Output, Program, RunAs,
+};
 
 /// How long a runner may take to say its version.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -114,12 +116,12 @@ struct Registering {
 impl Exchange for Registering {
     type Output = Launch;
 
-    fn start(&mut self) -> Step<Launch> {
+    fn start(&mut self) -> ExchangeStep<Launch> {
         self.registration = None;
-        Step::perform(self.ask.clone())
+        ExchangeStep::perform(self.ask.clone())
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Launch> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Launch> {
         let step = if let Some(registration) = &mut self.registration {
             registration.resume(id, result)
         } else {
@@ -129,16 +131,16 @@ impl Exchange for Registering {
             self.registration.insert((self.register)(major)).start()
         };
         match step {
-            Step::Done(Ok(launch)) => {
+            ExchangeStep::Done(Ok(launch)) => {
                 let doubts = launch.doubts.into_iter().chain(self.doubts.drain(..)).collect();
-                Step::Done(Ok(Launch { doubts, ..launch }))
+                ExchangeStep::Done(Ok(Launch { doubts, ..launch }))
             }
-            Step::Done(Err(_)) | Step::Perform(..) | Step::Wait => step,
+            ExchangeStep::Done(Err(_)) | ExchangeStep::Perform(..) | ExchangeStep::Wait => step,
         }
     }
 
-    fn more(&mut self) -> Step<Launch> {
-        self.registration.as_mut().map_or(Step::Wait, Exchange::more)
+    fn more(&mut self) -> ExchangeStep<Launch> {
+        self.registration.as_mut().map_or(ExchangeStep::Wait, Exchange::more)
     }
 }
 
@@ -252,20 +254,24 @@ mod tests {
             ("agent 3.1.9", "Some(3)", vec!["agent 3.1.9 is too old: since May, it must be 3.2.0 or later"]),
             ("agent 4.0", "Some(4)", vec![]),
         ] {
-            let Step::Perform(id, Effect::Program(program)) = call.start() else { panic!("it asks") };
+            let ExchangeStep::Perform(id, Effect::Program(program)) = call.start() else { panic!("it asks") };
             assert_eq!((program.argv, program.run_as), (vec!["agent".into(), "--version".into()], RunAs::Runner));
-            let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), says)) else { panic!("it is over") };
+            let ExchangeStep::Done(Ok(launch)) = call.resume(id, said(Some(0), says)) else { panic!("it is over") };
             assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), (expected, words.len()), "{says}");
             assert!(launch.doubts.iter().zip(words).all(|(doubt, word)| doubt.contains(word)), "{:?}", launch.doubts);
         }
         let refused = |_| answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));
         let mut call = versions().register(Box::new(refused));
-        let Step::Perform(id, _) = call.start() else { panic!("it asks") };
-        assert!(matches!(call.resume(id, said(Some(0), "agent 3.2")), Step::Done(Err(_))));
+        let ExchangeStep::Perform(id, _) = call.start() else { panic!("it asks") };
+        assert!(matches!(call.resume(id, said(Some(0), "agent 3.2")), ExchangeStep::Done(Err(_))));
         // Nobody is asked where there is nothing to ask for, and that is said.
         let mut call = Versions::Untold("it has none").register(Box::new(move |major| Box::new(Ready(launch(major)))));
-        assert!(matches!(call.start(), Step::Done(Ok(launch)) if launch.argv == ["None"] && launch.doubts.is_empty()));
-        let Step::Done(Ok(version)) = Versions::Untold("it has none").ask().start() else { panic!("it is known") };
+        assert!(
+            matches!(call.start(), ExchangeStep::Done(Ok(launch)) if launch.argv == ["None"] && launch.doubts.is_empty())
+        );
+        let ExchangeStep::Done(Ok(version)) = Versions::Untold("it has none").ask().start() else {
+            panic!("it is known")
+        };
         assert_eq!((version.said.as_str(), version.doubt, version.refused), ("it has none", None, None));
     }
 }

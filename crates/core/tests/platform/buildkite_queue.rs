@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Unreachable},
     platform::{
         Demand, Queue, Reading,
         buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD, base_url},
@@ -198,7 +198,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 #[test]
 fn the_token_is_never_shown() {
     let mut queue = open(settings());
-    let Step::Perform(_, ask) = queue.start() else { panic!("nothing is asked") };
+    let ExchangeStep::Perform(_, ask) = queue.start() else { panic!("nothing is asked") };
     let echo = reply(401, &[], &format!("{{\"message\":\"bad token {TOKEN}\"}}"));
     let error = script(&mut queue, [echo]).0.expect_err("refused");
     for text in [format!("{ask:?}"), format!("{queue:?}"), format!("{error} {error:?}")] {

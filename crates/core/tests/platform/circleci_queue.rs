@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Unreachable},
+    exchange::{
+        EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request, Unreachable,
+    },
     platform::{
         Demand, Queue, Reading,
         circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
@@ -203,7 +205,7 @@ fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
     });
     let reading = reading.expect("what waits was told");
     assert_eq!((reading.demand.queued, reading.missing.map(|missing| missing.kind)), (5, Some(ErrorKind::Unreachable)));
-    let Step::Done(Err(error)) = queue.resume(EffectId::default(), EffectResult::Http(Ok(waiting(1)))) else {
+    let ExchangeStep::Done(Err(error)) = queue.resume(EffectId::default(), EffectResult::Http(Ok(waiting(1)))) else {
         panic!("taken as an answer")
     };
     assert_eq!(error.kind, ErrorKind::Malformed);

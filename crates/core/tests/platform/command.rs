@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lightsout_core::{
     activity::{Activity, JobId},
-    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
+    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Program},
     platform::{
         Demand, DrainBy, Drained, HostContext, Probe, Queue, Reading, RunnerPlatform, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
@@ -106,7 +106,8 @@ fn a_queue_program_that_fails_says_why() {
     let error = run(&mut queue(), Err("no such file".to_owned())).1.expect_err("did not run");
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.is_transient() && error.message.contains("no such file"), "{error}");
-    let Step::Done(Err(error)) = queue().resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "3"))))
+    let ExchangeStep::Done(Err(error)) =
+        queue().resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "3"))))
     else {
         panic!("taken as an answer")
     };
@@ -211,8 +212,8 @@ fn without_programs_there_are_signals() {
     assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Int));
     assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
     assert_eq!(runner.drain_rules().abort, Signal::Quit);
-    assert!(matches!(runner.deregister(&host()).start(), Step::Done(Ok(()))));
-    assert!(matches!(runner.register(&host()).start(), Step::Done(Ok(launch)) if launch.argv == ["runner"]));
+    assert!(matches!(runner.deregister(&host()).start(), ExchangeStep::Done(Ok(()))));
+    assert!(matches!(runner.register(&host()).start(), ExchangeStep::Done(Ok(launch)) if launch.argv == ["runner"]));
     let defaults = CommandRunner::new(CommandRunnerSettings::new(argv(&["runner"]))).expect("a runner");
     assert_eq!(defaults.drain_rules().drain, DrainBy::Signal(Signal::Term));
     assert_eq!(defaults.drain_rules().abort, Signal::Term);

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, Output, Program, Reply, Request, Step, Text},
+    exchange::{
+        Effect, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep, Output, Program, Reply, Request, Text,
+    },
     platform::HostContext,
     settings::BaseUrl,
 };
@@ -26,11 +28,11 @@ pub(crate) fn complete<T>(
     let mut step = call.start();
     for _ in 0..ENOUGH {
         match step {
-            Step::Done(result) => return result,
-            Step::Wait => panic!("it waits for nothing"),
-            Step::Perform(id, Effect::Http(request)) => step = call.resume(id, server(&request)),
+            ExchangeStep::Done(result) => return result,
+            ExchangeStep::Wait => panic!("it waits for nothing"),
+            ExchangeStep::Perform(id, Effect::Http(request)) => step = call.resume(id, server(&request)),
             // Every runner says its version.
-            Step::Perform(id, Effect::Program(program))
+            ExchangeStep::Perform(id, Effect::Program(program))
                 if program.argv.get(1).is_some_and(|word| word == "--version") =>
             {
                 let says = match &program.argv[0] {
@@ -40,7 +42,7 @@ pub(crate) fn complete<T>(
                 };
                 step = call.resume(id, EffectResult::Program(Ok(output(0, says, ""))));
             }
-            Step::Perform(_, ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {
+            ExchangeStep::Perform(_, ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {
                 panic!("{ask:?} was to be done")
             }
         }
@@ -67,11 +69,11 @@ pub(crate) fn run<T>(
     call: &mut dyn Exchange<Output = T>,
     ended: Result<Output, String>,
 ) -> (Program, Result<T, ExchangeError>) {
-    let Step::Perform(_, Effect::Program(program)) = call.start() else { panic!("no program was run") };
+    let ExchangeStep::Perform(_, Effect::Program(program)) = call.start() else { panic!("no program was run") };
     match call.resume(EffectId::default(), EffectResult::Program(ended)) {
-        Step::Done(result) => (program, result),
-        Step::Perform(_, ask) => panic!("it goes on with {ask:?}"),
-        Step::Wait => panic!("it waits for nothing"),
+        ExchangeStep::Done(result) => (program, result),
+        ExchangeStep::Perform(_, ask) => panic!("it goes on with {ask:?}"),
+        ExchangeStep::Wait => panic!("it waits for nothing"),
     }
 }
 
@@ -112,17 +114,17 @@ pub(crate) fn at_once<T>(
     let mut step = call.start();
     for _ in 0..ENOUGH {
         step = match step {
-            Step::Done(result) => return Some(result),
-            Step::Perform(id, Effect::Http(request)) => {
+            ExchangeStep::Done(result) => return Some(result),
+            ExchangeStep::Perform(id, Effect::Http(request)) => {
                 assert!(!ids.contains(&id), "two open requests have the number {id:?}");
                 ids.push(id);
                 open.push(request);
-                if open.len() < room { call.more() } else { Step::Wait }
+                if open.len() < room { call.more() } else { ExchangeStep::Wait }
             }
-            Step::Perform(id, Effect::Clock) => call.resume(id, EffectResult::Clock(Timestamp::UNIX_EPOCH)),
-            Step::Perform(id, Effect::Sign(_)) => call.resume(id, EffectResult::Sign(Ok(vec![1]))),
-            Step::Perform(_, ask @ Effect::Program(_)) => panic!("{ask:?} was to be done"),
-            Step::Wait => {
+            ExchangeStep::Perform(id, Effect::Clock) => call.resume(id, EffectResult::Clock(Timestamp::UNIX_EPOCH)),
+            ExchangeStep::Perform(id, Effect::Sign(_)) => call.resume(id, EffectResult::Sign(Ok(vec![1]))),
+            ExchangeStep::Perform(_, ask @ Effect::Program(_)) => panic!("{ask:?} was to be done"),
+            ExchangeStep::Wait => {
                 assert!(!open.is_empty(), "it waits for nothing");
                 let Some((at, result)) = next(&open) else { return call.cut().map(Ok) };
                 open.remove(at);

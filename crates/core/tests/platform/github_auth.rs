@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::LazyLock};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply, Request},
     platform::{
         Queue, Reading,
         github::{self, CLOUD, GitHubApp, GitHubAuth, GitHubQueueSettings, GitHubScope},
@@ -63,24 +63,24 @@ impl Shell {
         let mut step = queue.start();
         for _ in 0..100 {
             step = match step {
-                Step::Done(result) => {
+                ExchangeStep::Done(result) => {
                     assert!(replies.is_empty(), "more should have been asked than {:#?}", self.requests);
                     return result;
                 }
-                Step::Wait => panic!("it waits for nothing"),
-                Step::Perform(id, Effect::Http(request)) => {
+                ExchangeStep::Wait => panic!("it waits for nothing"),
+                ExchangeStep::Perform(id, Effect::Http(request)) => {
                     self.requests.push(request);
                     queue.resume(id, EffectResult::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
                 }
-                Step::Perform(id, Effect::Clock) => {
+                ExchangeStep::Perform(id, Effect::Clock) => {
                     self.clocks += 1;
                     queue.resume(id, EffectResult::Clock(now.parse::<Timestamp>().expect("a time")))
                 }
-                Step::Perform(id, Effect::Sign(signing)) => {
+                ExchangeStep::Perform(id, Effect::Sign(signing)) => {
                     self.signed.push(String::from_utf8(signing.message).expect("text"));
                     queue.resume(id, EffectResult::Sign(signature.clone()))
                 }
-                Step::Perform(_, Effect::Program(program)) => panic!("{program:?}"),
+                ExchangeStep::Perform(_, Effect::Program(program)) => panic!("{program:?}"),
             };
         }
         panic!("the conversation does not end");

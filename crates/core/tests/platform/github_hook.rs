@@ -8,7 +8,7 @@ use std::{
 };
 
 use lightsout_core::{
-    exchange::Step,
+    exchange::ExchangeStep,
     platform::{
         HostContext, RunnerPlatform,
         github::{CLOUD, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
@@ -45,7 +45,7 @@ fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path
     };
     let runner = GitHubRunner::new(settings, GitHubRegistration::Jit("eyJ9".into())).expect("settings that can work");
     let host = HostContext { runner_dir: folder.0.clone(), ..host() };
-    let Step::Done(Ok(launch)) = runner.registration(&host)(None).start() else { panic!("not launched") };
+    let ExchangeStep::Done(Ok(launch)) = runner.registration(&host)(None).start() else { panic!("not launched") };
     let hook = &launch.files[0];
     fs::write(&hook.path, hook.contents.expose()).expect("the hook");
     let program = folder.0.join(worker);

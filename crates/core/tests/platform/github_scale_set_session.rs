@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{ErrorKind, Exchange, Step},
+    exchange::{ErrorKind, Exchange, ExchangeStep},
     platform::Queue,
 };
 use serde_json::json;
@@ -109,7 +109,7 @@ fn the_session_is_given_back() {
 
     // Also when the service's token has run out meanwhile, and when a reading was cut short.
     let mut queue = opened();
-    let Step::Perform(..) = queue.start() else { panic!("no message is waited for") };
+    let ExchangeStep::Perform(..) = queue.start() else { panic!("no message is waited for") };
     let mut release = queue.release().expect("the session of the reading that was cut");
     let [registration, service] = fresh_service("admin-token-2");
     let (result, requests) =

@@ -327,11 +327,11 @@ fn the_rate_limit_is_heeded_before_it_is_reached() {
 
 #[test]
 fn a_reading_can_be_begun_anew_in_the_middle() {
-    use lightsout_core::exchange::{Effect, EffectId, EffectResult, Exchange, Step};
+    use lightsout_core::exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeStep};
     let mut queue = open(settings(project("12")));
-    let Step::Perform(_, Effect::Http(_)) = queue.start() else { panic!("nothing asked") };
+    let ExchangeStep::Perform(_, Effect::Http(_)) = queue.start() else { panic!("nothing asked") };
     let half = reply(200, &[("x-next-page", "2")], &waiting([1, 2, 3]));
-    let Step::Perform(_, _) = queue.resume(EffectId::default(), EffectResult::Http(Ok(half))) else {
+    let ExchangeStep::Perform(_, _) = queue.resume(EffectId::default(), EffectResult::Http(Ok(half))) else {
         panic!("no next page")
     };
     assert_eq!(script(&mut queue, [ok(&waiting([9]))]).0, Ok(demand(1, 0)));

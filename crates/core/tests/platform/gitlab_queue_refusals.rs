@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Reply, Step, Unreachable},
+    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Reply, Unreachable},
     platform::gitlab::{self, GitLabQueueSettings, Scope, base_url},
 };
 use proptest::prelude::*;
@@ -196,7 +196,8 @@ fn endless_pages_end_with_an_error() {
 #[test]
 fn an_answer_that_nobody_asked_for_is_refused() {
     let mut queue = open(settings(project("12")));
-    let Step::Done(Err(error)) = queue.resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "[]"))))
+    let ExchangeStep::Done(Err(error)) =
+        queue.resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "[]"))))
     else {
         panic!("taken as an answer")
     };

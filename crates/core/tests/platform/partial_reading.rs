@@ -281,15 +281,15 @@ fn projects_that_hang_keep_no_others_waiting() {
 
 #[test]
 fn a_cut_that_comes_before_anything_is_known_is_none() {
-    use lightsout_core::exchange::{Effect, Exchange, Step};
+    use lightsout_core::exchange::{Effect, Exchange, ExchangeStep};
     let (world, mut queue) = (GitLab::of(1, 3), gitlab());
-    let Step::Perform(list, Effect::Http(request)) = queue.start() else { panic!("nothing is asked") };
+    let ExchangeStep::Perform(list, Effect::Http(request)) = queue.start() else { panic!("nothing is asked") };
     assert_eq!(queue.cut(), None);
-    let Step::Perform(jobs, Effect::Http(next)) = queue.resume(list, world.answer(&request)) else {
+    let ExchangeStep::Perform(jobs, Effect::Http(next)) = queue.resume(list, world.answer(&request)) else {
         panic!("it ended")
     };
     assert_eq!(queue.cut(), None, "the list of projects alone tells nothing");
-    let Step::Done(Ok(reading)) = queue.resume(jobs, world.answer(&next)) else { panic!("it did not go on") };
+    let ExchangeStep::Done(Ok(reading)) = queue.resume(jobs, world.answer(&next)) else { panic!("it did not go on") };
     assert_eq!(counted(&reading), (3, true));
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use lightsout_core::{
     activity::Activity,
-    exchange::{Call, EffectId, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
+    exchange::{
+        Call, EffectId, EffectResult, ErrorKind, ExchangeError, ExchangeStep, Reply, Request, Text, Unreachable,
+    },
     platform::{
         DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         spacelift::{PoolSecrets, SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
@@ -232,10 +234,10 @@ fn a_drain_whose_answer_was_lost_is_repeated_with_the_same_token() {
     let mut call = drain_of(&runner);
     let mut step = call.start();
     for answer in [login(), listed(false, false)] {
-        let Step::Perform(_, _) = step else { panic!("asked") };
+        let ExchangeStep::Perform(_, _) = step else { panic!("asked") };
         step = call.resume(EffectId::default(), EffectResult::Http(Ok(answer)));
     }
-    let Step::Done(Err(_)) =
+    let ExchangeStep::Done(Err(_)) =
         call.resume(EffectId::default(), EffectResult::Http(Err(Unreachable::Broken("reset".to_owned()))))
     else {
         panic!("lost")

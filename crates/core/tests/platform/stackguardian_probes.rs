@@ -2,7 +2,7 @@
 
 use lightsout_core::{
     activity::Activity,
-    exchange::{Call, Reply, Step},
+    exchange::{Call, ExchangeStep, Reply},
     platform::{
         Probe, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
@@ -75,7 +75,7 @@ fn a_busy_machine_asks_stackguardian_only_now_and_then_and_a_quiet_one_each_time
     for round in 0..3 {
         assert_eq!(play(&mut counts, &registered(), [listed("ACTIVE", 1, 0)]).0, busy, "round {round}");
         for _ in 1..15 {
-            let Step::Done(remembered) = counts.start() else { panic!("asked again") };
+            let ExchangeStep::Done(remembered) = counts.start() else { panic!("asked again") };
             assert_eq!(remembered, busy);
         }
     }

@@ -5,7 +5,7 @@ mod draining;
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text},
+    exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, ExchangeError, ExchangeStep, Reply, Request, Text},
     platform::{
         Drained, Launch, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings, base_url, introspection_url},
@@ -64,22 +64,22 @@ pub(crate) fn play<T>(
     let mut step = call.start();
     loop {
         let result = match step {
-            Step::Done(result) => {
+            ExchangeStep::Done(result) => {
                 assert_eq!(replies.next(), None, "more should have been asked than {requests:#?}");
                 return (result, requests);
             }
-            Step::Perform(_, Effect::Program(program)) => {
+            ExchangeStep::Perform(_, Effect::Program(program)) => {
                 assert_eq!(program.argv[4], "/var/lib/lightsout/runner/registration");
                 EffectResult::Program(Ok(output(0, journal, "")))
             }
-            Step::Perform(_, Effect::Http(request)) => {
+            ExchangeStep::Perform(_, Effect::Http(request)) => {
                 requests.push(request);
                 EffectResult::Http(Ok(replies
                     .next()
                     .unwrap_or_else(|| panic!("nothing was to be asked after {requests:#?}"))))
             }
-            Step::Wait => panic!("it waits for nothing"),
-            Step::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
+            ExchangeStep::Wait => panic!("it waits for nothing"),
+            ExchangeStep::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
         step = call.resume(EffectId::default(), result);
     }
@@ -214,8 +214,10 @@ fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
         EffectResult::Http(Ok(reply(200, &[], ""))),
     ] {
         let mut call = runner().deregister(&host());
-        let Step::Perform(_, _) = call.start() else { panic!("the journal") };
-        let Step::Done(Err(error)) = call.resume(EffectId::default(), result) else { panic!("taken as absent") };
+        let ExchangeStep::Perform(_, _) = call.start() else { panic!("the journal") };
+        let ExchangeStep::Done(Err(error)) = call.resume(EffectId::default(), result) else {
+            panic!("taken as absent")
+        };
         assert_eq!(error.kind, ErrorKind::Malformed);
     }
 }
@@ -294,10 +296,10 @@ proptest! {
 
     #[test]
     fn an_arbitrary_journal_never_panics_and_never_sends_a_blank_id(text in "(begin i-0abc\n)?(.{0,60}\n){0,4}(ECS_INSTANCE_ATTRIBUTES=\\{\"sg_runner_id\": ?\".{0,5}\"\\}\n)?") {
-        let Step::Perform(_, Effect::Program(_)) = runner().deregister(&host()).start() else { panic!("the journal") };
+        let ExchangeStep::Perform(_, Effect::Program(_)) = runner().deregister(&host()).start() else { panic!("the journal") };
         let mut call = runner().deregister(&host());
         let _ = call.start();
-        if let Step::Perform(_, Effect::Http(request)) = call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &text, "")))) {
+        if let ExchangeStep::Perform(_, Effect::Http(request)) = call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &text, "")))) {
             let id = body(&request).strip_prefix("RunnerId=").expect("an id");
             prop_assert!(!id.is_empty() && id != "null" && !id.contains('%'), "{}", id);
         }
@@ -310,17 +312,17 @@ fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, ExchangeError>
     let (mut step, mut at) = (call.start(), 0);
     loop {
         step = match step {
-            Step::Done(result) => return result,
-            Step::Perform(_, Effect::Program(_)) => {
+            ExchangeStep::Done(result) => return result,
+            ExchangeStep::Perform(_, Effect::Program(_)) => {
                 call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &registered(), ""))))
             }
-            Step::Perform(_, Effect::Http(_)) => {
+            ExchangeStep::Perform(_, Effect::Http(_)) => {
                 at += 1;
                 assert!(at < 10, "the conversation does not end");
                 call.resume(EffectId::default(), EffectResult::Http(Ok(server(at - 1))))
             }
-            Step::Wait => panic!("it waits for nothing"),
-            Step::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
+            ExchangeStep::Wait => panic!("it waits for nothing"),
+            ExchangeStep::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
     }
 }

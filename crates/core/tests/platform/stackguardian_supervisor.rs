@@ -10,7 +10,7 @@ use std::{
 };
 
 use lightsout_core::{
-    exchange::{EffectId, EffectResult, Step},
+    exchange::{EffectId, EffectResult, ExchangeStep},
     platform::{
         HostContext, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
@@ -87,8 +87,8 @@ impl Folder {
         };
         let runner = StackGuardianRunner::new(settings, "hush-token".into(), None).expect("settings that can work");
         let mut call = runner.register(&host);
-        let Step::Perform(_, _) = call.start() else { panic!("the journal is read first") };
-        let Step::Done(Ok(launch)) =
+        let ExchangeStep::Perform(_, _) = call.start() else { panic!("the journal is read first") };
+        let ExchangeStep::Done(Ok(launch)) =
             call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &self.read("registration"), ""))))
         else {
             panic!("not launched: {}", self.read("registration"))

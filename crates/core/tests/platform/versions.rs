@@ -1,7 +1,7 @@
 //! Which version of its vendor's runner each platform asks for before it registers, and what it makes of the answer.
 
 use lightsout_core::{
-    exchange::{Effect, EffectId, EffectResult, Program, RunAs, Step},
+    exchange::{Effect, EffectId, EffectResult, ExchangeStep, Program, RunAs},
     platform::{HostContext, KINDS, RunnerVersion},
     settings::{AgentSettings, Fragment},
 };
@@ -84,8 +84,8 @@ fn settings(platform: &str, settings: &str) -> String {
 /// The first thing that a registration asks.
 fn asks_first(settings: &str) -> Option<Effect> {
     match open(settings).register(&HostContext { slots: 1, ..host() }).start() {
-        Step::Perform(_, effect) => Some(effect),
-        Step::Done(_) | Step::Wait => None,
+        ExchangeStep::Perform(_, effect) => Some(effect),
+        ExchangeStep::Done(_) | ExchangeStep::Wait => None,
     }
 }
 
@@ -94,12 +94,12 @@ fn told(settings: &str, says: &str) -> RunnerVersion {
     let settings = AgentSettings::parse(&[Fragment::new("agent.toml", settings)]).expect(settings);
     let mut question = settings.platform.needs().version.expect("each platform has an answer");
     match question.start() {
-        Step::Perform(..) => {}
-        Step::Done(version) => return version.expect("it is known"),
-        Step::Wait => panic!("it waits for nothing"),
+        ExchangeStep::Perform(..) => {}
+        ExchangeStep::Done(version) => return version.expect("it is known"),
+        ExchangeStep::Wait => panic!("it waits for nothing"),
     }
     let answered = question.resume(EffectId::default(), EffectResult::Program(Ok(output(0, says, ""))));
-    let Step::Done(version) = answered else { panic!("one answer is enough") };
+    let ExchangeStep::Done(version) = answered else { panic!("one answer is enough") };
     version.expect("it was answered")
 }
 

@@ -154,20 +154,20 @@ struct Pages {
 impl Exchange for Pages {
     type Output = usize;
 
-    fn start(&mut self) -> Step<usize> {
-        Step::perform(Effect::Http(Request::get(format!("{}/1", self.url))))
+    fn start(&mut self) -> ExchangeStep<usize> {
+        ExchangeStep::perform(Effect::Http(Request::get(format!("{}/1", self.url))))
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<usize> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<usize> {
         let mut all = self.result.lock().unwrap();
         all.push(result);
         match all.len() {
-            1 => Step::perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
+            1 => ExchangeStep::perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
             2 => {
                 let argv = vec!["echo".into(), "hi".into()];
-                Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
+                ExchangeStep::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
             }
-            count => Step::Done(Ok(count)),
+            count => ExchangeStep::Done(Ok(count)),
         }
     }
 }
@@ -213,11 +213,11 @@ impl Many {
 impl Exchange for Many {
     type Output = usize;
 
-    fn start(&mut self) -> Step<usize> {
+    fn start(&mut self) -> ExchangeStep<usize> {
         self.more()
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<usize> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<usize> {
         assert!(
             matches!(&result, EffectResult::Http(Ok(reply)) if reply.body == format!("/{}", id.0).as_bytes()),
             "{id:?}: {result:?}"
@@ -226,14 +226,14 @@ impl Exchange for Many {
         self.more()
     }
 
-    fn more(&mut self) -> Step<usize> {
+    fn more(&mut self) -> ExchangeStep<usize> {
         if self.asked == self.wanted {
             let all = self.came.len() == usize::try_from(self.wanted).unwrap();
-            return if all { Step::Done(Ok(self.came.len())) } else { Step::Wait };
+            return if all { ExchangeStep::Done(Ok(self.came.len())) } else { ExchangeStep::Wait };
         }
         let id = EffectId(self.asked);
         self.asked += 1;
-        Step::Perform(id, Effect::Http(Request::get(format!("{}/{}", self.url, id.0))))
+        ExchangeStep::Perform(id, Effect::Http(Request::get(format!("{}/{}", self.url, id.0))))
     }
 
     fn cut(&mut self) -> Option<usize> {
@@ -247,13 +247,13 @@ struct Sleeps;
 impl Exchange for Sleeps {
     type Output = ();
 
-    fn start(&mut self) -> Step<()> {
+    fn start(&mut self) -> ExchangeStep<()> {
         let argv = vec!["sleep".into(), "0.2".into()];
-        Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
+        ExchangeStep::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<()> {
-        Step::Done(Ok(()))
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<()> {
+        ExchangeStep::Done(Ok(()))
     }
 }
 

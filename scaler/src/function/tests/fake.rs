@@ -7,7 +7,7 @@ use std::{
 };
 
 use lightsout_core::{
-    exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
+    exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Program},
     platform::{Demand, Queue, Reading, Ready},
 };
 
@@ -77,22 +77,24 @@ struct FakeQueue {
 impl Exchange for FakeQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         let mut all = self.queues.lock();
         let state = all.get_mut(&self.pool).unwrap();
         (state.asked, state.held) = (state.asked + 1, true);
         let answer = if state.answers.len() > 1 { state.answers.pop_front() } else { state.answers.front().cloned() };
         match answer.unwrap() {
-            Answer::Waiting(queued) => Step::Done(Ok(Demand { queued, running: Some(0), poll_after: None }.into())),
-            Answer::Failed => Step::Done(Err(ExchangeError::new(ErrorKind::Server, "it is out of order"))),
-            Answer::Throttled(wait) => {
-                Step::Done(Err(ExchangeError::new(ErrorKind::Throttled(Some(wait)), "too many requests")))
+            Answer::Waiting(queued) => {
+                ExchangeStep::Done(Ok(Demand { queued, running: Some(0), poll_after: None }.into()))
             }
-            Answer::Never => Step::perform(forever()),
+            Answer::Failed => ExchangeStep::Done(Err(ExchangeError::new(ErrorKind::Server, "it is out of order"))),
+            Answer::Throttled(wait) => {
+                ExchangeStep::Done(Err(ExchangeError::new(ErrorKind::Throttled(Some(wait)), "too many requests")))
+            }
+            Answer::Never => ExchangeStep::perform(forever()),
         }
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<Reading> {
         unreachable!("it is never answered")
     }
 }
@@ -120,11 +122,11 @@ struct Hanging;
 impl Exchange for Hanging {
     type Output = ();
 
-    fn start(&mut self) -> Step<()> {
-        Step::perform(forever())
+    fn start(&mut self) -> ExchangeStep<()> {
+        ExchangeStep::perform(forever())
     }
 
-    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<()> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> ExchangeStep<()> {
         unreachable!("it is never answered")
     }
 }

@@ -9,7 +9,7 @@ use super::{
     settings::{check_agent_token, check_queue},
 };
 use crate::{
-    exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
+    exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep, Reply, Request, Text},
     platform::{
         Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
@@ -82,12 +82,12 @@ fn poll_after(reply: &Reply) -> Option<Duration> {
 impl Exchange for BuildkiteQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
-        Step::perform(metrics(&self.settings.url, &self.settings.queue, &self.token))
+    fn start(&mut self) -> ExchangeStep<Reading> {
+        ExchangeStep::perform(metrics(&self.settings.url, &self.settings.queue, &self.token))
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
-        Step::Done(self.read(result))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
+        ExchangeStep::Done(self.read(result))
     }
 }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{CircleCiQueueSettings, NAME, settings::check_personal_token};
 use crate::{
-    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Request, Step, Text},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Request, Text},
     platform::{
         Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
@@ -126,7 +126,7 @@ impl CircleCiQueue {
         Ok(Self { settings, token, version: Version::V3, reading: UnderWay::default(), next_id: 0 })
     }
 
-    fn ask(&mut self, open: Open) -> Step<Reading> {
+    fn ask(&mut self, open: Open) -> ExchangeStep<Reading> {
         let url = format!(
             "{}{}{}?resource-class={}",
             self.settings.url,
@@ -140,7 +140,7 @@ impl CircleCiQueue {
         let id = EffectId(self.next_id);
         self.next_id += 1;
         self.reading.open.insert(id, open);
-        Step::Perform(id, Effect::Http(request))
+        ExchangeStep::Perform(id, Effect::Http(request))
     }
 
     /// The count that was asked for; `None` when the other version of the API is to be asked.
@@ -159,7 +159,7 @@ impl CircleCiQueue {
         context.json(&reply)?.root().key(open.count.key())?.count().map(Some)
     }
 
-    fn go_on(&mut self, open: Open, result: EffectResult) -> Step<Reading> {
+    fn go_on(&mut self, open: Open, result: EffectResult) -> ExchangeStep<Reading> {
         let counted = self.count(&open, result);
         let (reading, version) = (&mut self.reading, self.version);
         match counted {
@@ -217,26 +217,26 @@ impl CircleCiQueue {
 impl Exchange for CircleCiQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         // Each class once, in order from the last.
         let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
         self.reading = UnderWay { classes: classes.into_iter().rev().collect(), ..UnderWay::default() };
         self.more()
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
         match self.reading.open.remove(&id) {
             Some(open) => self.go_on(open, result),
-            None => Step::Done(Err(unasked())),
+            None => ExchangeStep::Done(Err(unasked())),
         }
     }
 
-    fn more(&mut self) -> Step<Reading> {
+    fn more(&mut self) -> ExchangeStep<Reading> {
         let version = self.version;
         match self.reading.classes.pop() {
             Some(class) => self.ask(Open { class, count: Count::Waiting, version, turned: false }),
-            None if self.reading.open.is_empty() => Step::Done(self.finish()),
-            None => Step::Wait,
+            None if self.reading.open.is_empty() => ExchangeStep::Done(self.finish()),
+            None => ExchangeStep::Wait,
         }
     }
 

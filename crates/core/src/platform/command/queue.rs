@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{NAME, check, failure, output};
 use crate::{
-    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Program},
     platform::{
         Demand, Queue, Reading,
         answer::{Document, Remedies, RequestContext},
@@ -42,12 +42,16 @@ impl CommandQueue {
 impl Exchange for CommandQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
-        Step::perform(Effect::Program(Program::new(self.settings.queue.clone(), Vec::new(), self.settings.timeout)))
+    fn start(&mut self) -> ExchangeStep<Reading> {
+        ExchangeStep::perform(Effect::Program(Program::new(
+            self.settings.queue.clone(),
+            Vec::new(),
+            self.settings.timeout,
+        )))
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
-        Step::Done(output("queue", result).and_then(|output| Ok(demand(&output)?.into())))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
+        ExchangeStep::Done(output("queue", result).and_then(|output| Ok(demand(&output)?.into())))
     }
 }
 

@@ -14,8 +14,8 @@ use serde_json::json;
 use super::{GitHubApp, GitHubAuth, context, refusal::refusal};
 use crate::{
     exchange::{
-        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing,
-        Step, Text,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
+        Signing, Text,
     },
     platform::{
         Queue, Waits,
@@ -108,46 +108,46 @@ impl<C> Authorised<C> {
         Authorised::new(self.url.clone(), self.auth.clone(), self.token_cache.clone(), inner)
     }
 
-    fn authorise<T>(&mut self, id: EffectId, request: Request) -> Step<T> {
+    fn authorise<T>(&mut self, id: EffectId, request: Request) -> ExchangeStep<T> {
         let token = match (&self.auth, &self.token) {
             (GitHubAuth::Token(token), _) | (GitHubAuth::App(..), Some(token)) => token,
             (GitHubAuth::App(..), None) => {
                 self.held.push_back((id, request));
                 if self.login.is_some() {
-                    return Step::Wait;
+                    return ExchangeStep::Wait;
                 }
                 self.login = Some(Login::Clock);
-                return Step::Perform(LOGIN, Effect::Clock);
+                return ExchangeStep::Perform(LOGIN, Effect::Clock);
             }
         };
         let ask = with_headers(request.clone(), token.expose_secret());
         self.open.insert(id, Sent { request, before_renewal: false });
-        Step::Perform(id, Effect::Http(ask))
+        ExchangeStep::Perform(id, Effect::Http(ask))
     }
 
     /// The time is here: the token at hand is good, or a new one is needed.
-    fn clock<T>(&mut self, now: Timestamp) -> Step<T> {
+    fn clock<T>(&mut self, now: Timestamp) -> ExchangeStep<T> {
         if let Some(held) = self.token_cache.get()
             && held.until > now.saturating_add(BEFORE_END).unwrap_or(Timestamp::MAX)
         {
             return self.have(held.token);
         }
-        let GitHubAuth::App(app, key) = &self.auth else { return Step::Wait };
+        let GitHubAuth::App(app, key) = &self.auth else { return ExchangeStep::Wait };
         let claims = claims(app, now);
         let signing = Signing { key: key.clone(), message: claims.clone().into_bytes() };
         self.login = Some(Login::Signature(claims));
-        Step::Perform(LOGIN, Effect::Sign(signing))
+        ExchangeStep::Perform(LOGIN, Effect::Sign(signing))
     }
 
-    fn signature<T>(&mut self, claims: &str, signature: &[u8]) -> Step<T> {
-        let GitHubAuth::App(app, _) = &self.auth else { return Step::Wait };
+    fn signature<T>(&mut self, claims: &str, signature: &[u8]) -> ExchangeStep<T> {
+        let GitHubAuth::App(app, _) = &self.auth else { return ExchangeStep::Wait };
         let jwt = format!("{claims}.{}", URL_SAFE_NO_PAD.encode(signature));
         let url = format!("{}/app/installations/{}/access_tokens", self.url, app.installation_id);
         self.login = Some(Login::Token);
-        Step::Perform(LOGIN, Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
+        ExchangeStep::Perform(LOGIN, Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
     }
 
-    fn bought<T>(&mut self, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+    fn bought<T>(&mut self, result: EffectResult) -> Result<ExchangeStep<T>, ExchangeError> {
         let context = self.context();
         let reply = context.reply(result)?;
         let held = read(&context, &reply)?;
@@ -157,15 +157,15 @@ impl<C> Authorised<C> {
     }
 
     /// Goes on with what waited for the token.
-    fn have<T>(&mut self, token: SecretString) -> Step<T> {
+    fn have<T>(&mut self, token: SecretString) -> ExchangeStep<T> {
         self.token = Some(token);
         match self.held.pop_front() {
             Some((id, request)) => self.authorise(id, request),
-            None => Step::Wait,
+            None => ExchangeStep::Wait,
         }
     }
 
-    fn log_in<T>(&mut self, login: Login, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+    fn log_in<T>(&mut self, login: Login, result: EffectResult) -> Result<ExchangeStep<T>, ExchangeError> {
         match (login, result) {
             (Login::Clock, EffectResult::Clock(now)) => Ok(self.clock(now)),
             (Login::Signature(claims), EffectResult::Sign(Ok(signature))) => Ok(self.signature(&claims, &signature)),
@@ -188,18 +188,18 @@ impl<C> Authorised<C> {
 }
 
 impl<C: Exchange> Authorised<C> {
-    fn pass(&mut self, step: Step<C::Output>) -> Step<C::Output> {
+    fn pass(&mut self, step: ExchangeStep<C::Output>) -> ExchangeStep<C::Output> {
         match step {
-            Step::Perform(id, Effect::Http(request))
+            ExchangeStep::Perform(id, Effect::Http(request))
                 if !request.headers.iter().any(|(name, _)| *name == "authorization") =>
             {
                 self.authorise(id, request)
             }
-            step @ (Step::Perform(..) | Step::Wait | Step::Done(_)) => step,
+            step @ (ExchangeStep::Perform(..) | ExchangeStep::Wait | ExchangeStep::Done(_)) => step,
         }
     }
 
-    fn answered(&mut self, id: EffectId, result: EffectResult) -> Step<C::Output> {
+    fn answered(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<C::Output> {
         let sent = self.open.remove(&id);
         let is_app = matches!(self.auth, GitHubAuth::App(..));
         match (sent, &result) {
@@ -225,7 +225,7 @@ impl<C: Exchange> Authorised<C> {
 impl<C: Exchange> Exchange for Authorised<C> {
     type Output = C::Output;
 
-    fn start(&mut self) -> Step<C::Output> {
+    fn start(&mut self) -> ExchangeStep<C::Output> {
         (self.login, self.token, self.renewed) = (None, None, false);
         self.open.clear();
         self.held.clear();
@@ -233,17 +233,17 @@ impl<C: Exchange> Exchange for Authorised<C> {
         self.pass(step)
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<C::Output> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<C::Output> {
         if id != LOGIN {
             return self.answered(id, result);
         }
-        let Some(login) = self.login.take() else { return Step::Done(Err(unasked())) };
-        self.log_in(login, result).unwrap_or_else(|error| Step::Done(Err(error)))
+        let Some(login) = self.login.take() else { return ExchangeStep::Done(Err(unasked())) };
+        self.log_in(login, result).unwrap_or_else(|error| ExchangeStep::Done(Err(error)))
     }
 
-    fn more(&mut self) -> Step<C::Output> {
+    fn more(&mut self) -> ExchangeStep<C::Output> {
         if self.login.is_some() {
-            return Step::Wait;
+            return ExchangeStep::Wait;
         }
         if let Some((id, request)) = self.held.pop_front() {
             return self.authorise(id, request);

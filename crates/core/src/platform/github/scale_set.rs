@@ -27,7 +27,8 @@ use super::{
 use crate::{
     duration::format_duration,
     exchange::{
-        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Request, Step, Unreachable,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Request,
+        Unreachable,
     },
     platform::{
         Demand, Queue, Reading, Waits,
@@ -164,10 +165,10 @@ enum Goal {
     Renew,
 }
 
-type Next = Result<Step<Reading>, ExchangeError>;
+type Next = Result<ExchangeStep<Reading>, ExchangeError>;
 
 impl Listener {
-    fn begin(&mut self) -> Step<Reading> {
+    fn begin(&mut self) -> ExchangeStep<Reading> {
         (self.renewed, self.told, self.messages) = (false, false, 0);
         self.offers.begin();
         self.assigned.begin();
@@ -195,15 +196,15 @@ impl Listener {
     }
 
     /// From the token at hand to the service: two calls.
-    fn log_in(&mut self, goal: Goal) -> Step<Reading> {
+    fn log_in(&mut self, goal: Goal) -> ExchangeStep<Reading> {
         self.renewed = true;
         let request = service::ask_registration(&self.settings.url, &self.settings.owner);
         self.ask(At::Registration(goal), request)
     }
 
-    fn ask(&mut self, at: At, request: Request) -> Step<Reading> {
+    fn ask(&mut self, at: At, request: Request) -> ExchangeStep<Reading> {
         self.at = Some(at);
-        Step::perform(Effect::Http(request))
+        ExchangeStep::perform(Effect::Http(request))
     }
 
     fn go_on(&mut self, result: EffectResult) -> Next {
@@ -353,7 +354,10 @@ impl Listener {
         let queued = counted.max(self.assigned.fresh());
         self.assigned.settle(queued);
         let missing = self.offers.missing.take().or(missing);
-        Ok(Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing })))
+        Ok(ExchangeStep::Done(Ok(Reading {
+            demand: Demand { queued, running: Some(running), poll_after: None },
+            missing,
+        })))
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
@@ -364,13 +368,13 @@ impl Listener {
 impl Exchange for Listener {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         self.begin()
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
         let next = self.go_on(result);
         let lower_bound = |error| if self.told { self.done(Some(error)) } else { Err(error) };
-        next.or_else(lower_bound).unwrap_or_else(|error| Step::Done(Err(error)))
+        next.or_else(lower_bound).unwrap_or_else(|error| ExchangeStep::Done(Err(error)))
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{GitLabRunnerSettings, NAME, config, context, metrics, settings::check_runner_token};
 use crate::{
     exchange::{
-        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
     },
     platform::{
         DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, Versions,
@@ -194,30 +194,30 @@ enum Stage {
 impl Exchange for Deregister {
     type Output = ();
 
-    fn start(&mut self) -> Step<()> {
+    fn start(&mut self) -> ExchangeStep<()> {
         self.stage = Stage::Delete;
-        Step::perform(self.delete.clone())
+        ExchangeStep::perform(self.delete.clone())
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<()> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<()> {
         let reply = match self.context.reply(result) {
             Ok(reply) => reply,
-            Err(error) => return Step::Done(Err(error)),
+            Err(error) => return ExchangeStep::Done(Err(error)),
         };
         match (self.stage, reply.status) {
-            (Stage::Delete | Stage::DeleteAgain, 204 | 404) | (Stage::DeleteAgain, 403) => Step::Done(Ok(())),
+            (Stage::Delete | Stage::DeleteAgain, 204 | 404) | (Stage::DeleteAgain, 403) => ExchangeStep::Done(Ok(())),
             (Stage::Delete, 403) => {
                 self.stage = Stage::Verify;
-                Step::perform(self.verify.clone())
+                ExchangeStep::perform(self.verify.clone())
             }
             (Stage::Verify, _) => match verified(&self.context, &reply) {
                 Ok(_) => {
                     self.stage = Stage::DeleteAgain;
-                    Step::perform(self.delete.clone())
+                    ExchangeStep::perform(self.delete.clone())
                 }
-                Err(error) => Step::Done(Err(error)),
+                Err(error) => ExchangeStep::Done(Err(error)),
             },
-            (Stage::Delete | Stage::DeleteAgain, _) => Step::Done(Err(self.context.refusal(&reply))),
+            (Stage::Delete | Stage::DeleteAgain, _) => ExchangeStep::Done(Err(self.context.refusal(&reply))),
         }
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::{SpaceliftQueueSettings, graphql, settings::check_key_secret};
 use crate::{
     exchange::{
-        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
+        Text,
     },
     platform::{
         answer::{Document, Remedies, RequestContext, sent_at},
@@ -173,7 +174,7 @@ impl<B, G, S, T> QueryExchange<B, G, S, T>
 where
     G: FnMut(S, &Document) -> Next<Question, S, T> + Send,
 {
-    fn step(&mut self, next: Next<Question, S, T>) -> Step<T> {
+    fn step(&mut self, next: Next<Question, S, T>) -> ExchangeStep<T> {
         match next {
             Ok(Transition::Perform(question, at)) => {
                 let token = self.client.token();
@@ -182,21 +183,21 @@ where
                     None => self.client.login(),
                 };
                 self.open = Some((question, at, token));
-                Step::perform(ask)
+                ExchangeStep::perform(ask)
             }
-            Ok(Transition::Done(output)) => Step::Done(Ok(output)),
-            Err(error) => Step::Done(Err(error)),
+            Ok(Transition::Done(output)) => ExchangeStep::Done(Ok(output)),
+            Err(error) => ExchangeStep::Done(Err(error)),
         }
     }
 
-    fn go_on(&mut self, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+    fn go_on(&mut self, result: EffectResult) -> Result<ExchangeStep<T>, ExchangeError> {
         let (question, at, token) = self.open.take().ok_or_else(unasked)?;
         let Some(jwt) = token else {
             let jwt = self.client.logged_in(result)?;
             self.fresh = true;
             let ask = self.client.question(&question, &jwt);
             self.open = Some((question, at, Some(jwt)));
-            return Ok(Step::perform(ask));
+            return Ok(ExchangeStep::perform(ask));
         };
         let context = self.client.context(question.what, question.remedies, jwt);
         let reply = context.reply(result)?;
@@ -205,7 +206,7 @@ where
             self.client.session().token = None;
             if !self.fresh {
                 self.open = Some((question, at, None));
-                return Ok(Step::perform(self.client.login()));
+                return Ok(ExchangeStep::perform(self.client.login()));
             }
         }
         let document = graphql::read(&context, &reply)?;
@@ -222,14 +223,14 @@ where
 {
     type Output = T;
 
-    fn start(&mut self) -> Step<T> {
+    fn start(&mut self) -> ExchangeStep<T> {
         self.open = None;
         self.fresh = false;
         let next = (self.first)();
         self.step(next)
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
-        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<T> {
+        self.go_on(result).unwrap_or_else(|error| ExchangeStep::Done(Err(error)))
     }
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};
 use crate::{
-    exchange::{Call, EffectId, EffectResult, Exchange, ExchangeError, Step},
+    exchange::{Call, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep},
     platform::{Demand, Queue, Reading, steps::Transition},
 };
 
@@ -45,15 +45,15 @@ impl fmt::Debug for SpaceliftQueue {
 impl Exchange for SpaceliftQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
+    fn start(&mut self) -> ExchangeStep<Reading> {
         self.call.start()
     }
 
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
         self.call.resume(id, result)
     }
 
-    fn more(&mut self) -> Step<Reading> {
+    fn more(&mut self) -> ExchangeStep<Reading> {
         self.call.more()
     }
 }

@@ -8,7 +8,7 @@ use super::{
     settings::check_api_key,
 };
 use crate::{
-    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Step},
+    exchange::{EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep},
     platform::{Demand, Queue, Reading, answer::Remedies},
 };
 
@@ -54,12 +54,12 @@ impl StackGuardianQueue {
 impl Exchange for StackGuardianQueue {
     type Output = Reading;
 
-    fn start(&mut self) -> Step<Reading> {
-        Step::perform(self.api.read_group())
+    fn start(&mut self) -> ExchangeStep<Reading> {
+        ExchangeStep::perform(self.api.read_group())
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
-        Step::Done(self.demand(result))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> ExchangeStep<Reading> {
+        ExchangeStep::Done(self.demand(result))
     }
 }
 

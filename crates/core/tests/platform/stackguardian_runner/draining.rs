@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectId, EffectResult, ErrorKind, Method, Reply, Step, Unreachable},
+    exchange::{EffectId, EffectResult, ErrorKind, ExchangeStep, Method, Reply, Unreachable},
     platform::{DrainBy, DrainRules, Drained, RunnerPlatform, Signal, UndrainBy},
 };
 use serde_json::{Value, json};
@@ -86,12 +86,13 @@ fn a_runner_that_nobody_knows_any_more_takes_no_task() {
 fn a_drain_whose_answer_was_lost_is_repeated() {
     let runner = runner();
     let mut call = runner.drain_call(&host());
-    let Step::Perform(_, _) = call.start() else { panic!("the journal") };
-    let Step::Perform(_, _) = call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &registered(), ""))))
+    let ExchangeStep::Perform(_, _) = call.start() else { panic!("the journal") };
+    let ExchangeStep::Perform(_, _) =
+        call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &registered(), ""))))
     else {
         panic!("the status")
     };
-    let Step::Done(Err(lost)) =
+    let ExchangeStep::Done(Err(lost)) =
         call.resume(EffectId::default(), EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))))
     else {
         panic!("lost")
