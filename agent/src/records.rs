@@ -12,10 +12,10 @@ use lightsout_core::{
     agent::{
         Agent,
         action::Request,
-        chronicle::{Chronicle, InstanceFacts, Moment},
         event::{Event, Order, Outcome},
         host::{HostEffect, JournalEntry},
         phase::LeaveReason,
+        recorder::{InstanceFacts, Moment, Recorder},
     },
     record::{BootPart, Departure, Severity, Versions, Warning},
 };
@@ -38,7 +38,7 @@ pub(crate) type Delivery = BoxFuture<'static, ()>;
 
 /// The instance's life, and where it is written down.
 pub(crate) struct Records {
-    chronicle: Chronicle,
+    recorder: Recorder,
     host: Arc<dyn Host>,
     clock: Clock,
     versions: Versions,
@@ -56,7 +56,7 @@ impl Records {
         archives: Vec<Box<dyn Archive>>,
     ) -> Self {
         Self {
-            chronicle: Chronicle::new(facts, entry, runner_alive, now(clock)),
+            recorder: Recorder::new(facts, entry, runner_alive, now(clock)),
             host,
             clock,
             versions: versions(Path::new(IMAGE)),
@@ -67,41 +67,41 @@ impl Records {
 
     /// The agent is about to be told this.
     pub(crate) fn on_event(&mut self, event: &Event) {
-        self.chronicle.on_event(event, now(self.clock));
+        self.recorder.on_event(event, now(self.clock));
     }
 
     /// The last words of a runner whose exit will be told next.
     pub(crate) fn runner_said(&mut self, said: &str) {
-        self.chronicle.runner_said(said);
+        self.recorder.runner_said(said);
     }
 
     /// The last words of the operator's own program for each boot, whose failure will be told next.
     pub(crate) fn before_register_said(&mut self, said: String) {
-        self.chronicle.before_register_said(said);
+        self.recorder.before_register_said(said);
     }
 
     /// An operator is about to order this.
     pub(crate) fn ordered(&mut self, order: Order) {
-        self.chronicle.ordered(order, now(self.clock));
+        self.recorder.ordered(order, now(self.clock));
     }
 
     /// A request of the agent ended.
     pub(crate) fn finished(&mut self, request: Request, outcome: &Outcome) {
-        self.chronicle.finished(request, outcome, now(self.clock));
+        self.recorder.finished(request, outcome, now(self.clock));
     }
 
     /// Where the agent stands after a step.
     pub(crate) fn stands(&mut self, agent: &Agent) {
-        self.chronicle.stands(agent, now(self.clock));
+        self.recorder.stands(agent, now(self.clock));
     }
 
     /// Says what is to be said by now.
     pub(crate) fn say(&mut self, agent: &Agent, boot: &[Part]) {
         let now = now(self.clock);
-        if let Some(departure) = self.chronicle.unasked(agent, now) {
+        if let Some(departure) = self.recorder.unasked(agent, now) {
             self.write(departure, boot, Duration::ZERO);
         }
-        while let Some(mut incident) = self.chronicle.poll_incident() {
+        while let Some(mut incident) = self.recorder.poll_incident() {
             incident.group = self.host.group();
             let (json, what) = (incident.json(), incident.what.as_str());
             log::record(&json);
@@ -111,13 +111,13 @@ impl Records {
 
     /// Writes the certificate down, if this effect ends the instance and none has named its way; what the effect should wait for, then.
     pub(crate) fn before(&mut self, effect: HostEffect, agent: &Agent, boot: &[Part]) -> Option<Delivery> {
-        let departure = self.chronicle.before(effect, agent, now(self.clock))?;
-        self.write(departure, boot, Chronicle::patience(effect, agent))
+        let departure = self.recorder.before(effect, agent, now(self.clock))?;
+        self.write(departure, boot, Recorder::patience(effect, agent))
     }
 
     /// Why the instance leaves, for a tag.
     pub(crate) fn tag(&self, why: LeaveReason) -> String {
-        self.chronicle.tag(why)
+        self.recorder.tag(why)
     }
 
     /// Waits for what is on its way, for a moment: the agent exits.

@@ -18,7 +18,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, chronicle::InstanceFacts, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection},
+    agent::{Agent, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection, recorder::InstanceFacts},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},

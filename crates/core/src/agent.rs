@@ -8,7 +8,6 @@
 pub mod action;
 pub mod backoff;
 pub mod budget;
-pub mod chronicle;
 pub mod event;
 pub mod host;
 pub mod jitter;
@@ -25,6 +24,7 @@ pub mod lifecycle;
 mod operations;
 pub mod phase;
 pub mod policy;
+pub mod recorder;
 
 use std::{
     collections::{BTreeMap, VecDeque},

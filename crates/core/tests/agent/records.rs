@@ -71,7 +71,7 @@ fn each_reason_has_its_certificate() {
             assert_eq!(steps(departure).last(), Some(&ProofBy::Probes), "{why}: the last look is the last word");
             assert_eq!(departure.jobs.cut, why == Why::Spot);
             assert_eq!(story.told().contains(&IncidentKind::JobsCut), why == Why::Spot);
-            assert!(story.chronicle.tag(why).starts_with(&format!("{why}: ")), "{}", story.chronicle.tag(why));
+            assert!(story.recorder.tag(why).starts_with(&format!("{why}: ")), "{}", story.recorder.tag(why));
             assert_eq!(departure.machine, machine(), "{why}");
             assert!(story.incidents.iter().all(|incident| incident.machine == machine()), "{why}");
             let record = Record::Departure(departure.clone());
@@ -204,7 +204,7 @@ fn jobs_that_were_not_failed_are_not_told_as_such_and_those_of_the_next_deadline
         story.now = story.agent.poll_timeout().unwrap().max(at - AgentPolicy::default().abort_margin);
         story.agent.handle_timeout(story.now);
         assert!(story.agent.aborted());
-        story.chronicle.stands(&story.agent, story.moment());
+        story.recorder.stands(&story.agent, story.moment());
         story.event(Event::Lifted(Ending::Maintenance));
         assert!(!story.agent.aborted() && story.runner.is_some());
         story

@@ -28,7 +28,7 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
         ),
     ] {
         let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
-        story.chronicle.runner_said(said);
+        story.recorder.runner_said(said);
         story.runner = None;
         story.event(Event::RunnerExited);
         let exited = story.incidents.iter().find(|incident| incident.what == IncidentKind::RunnerExited).unwrap();
@@ -45,7 +45,7 @@ fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_t
     // As it is where the programs lie deep.
     let program = "/opt/actions-runner/".repeat(20);
     story.registers = Err(format!("{program} ended at once with exit status: 1"));
-    story.chronicle.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
+    story.recorder.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
     story.go();
     let of_it = |incident: &&Incident| incident.what == IncidentKind::RegistrationFailed;
     let failed = story.incidents.iter().find(of_it).unwrap();
@@ -66,7 +66,7 @@ fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_t
 fn the_certificate_of_an_instance_whose_runner_never_registers_has_its_last_words() {
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     for time in 1..=5 {
-        story.chronicle.runner_said(&format!("error: token=abc is refused, try {time}"));
+        story.recorder.runner_said(&format!("error: token=abc is refused, try {time}"));
         story.runner = None;
         story.event(Event::RunnerExited);
         story.pass(secs(120));
@@ -76,9 +76,9 @@ fn the_certificate_of_an_instance_whose_runner_never_registers_has_its_last_word
     let said = departure.runner_said.as_deref().expect("its words");
     assert!(said.ends_with("is refused, try 5") && !said.contains("abc"), "{said}");
     assert!(
-        !story.chronicle.tag(LeaveReason::Broken).contains("refused"),
+        !story.recorder.tag(LeaveReason::Broken).contains("refused"),
         "{}",
-        story.chronicle.tag(LeaveReason::Broken)
+        story.recorder.tag(LeaveReason::Broken)
     );
     // Where something else is the reason they are of no interest.
     assert_eq!(left_for(LeaveReason::Idle, BY_SIGNAL).departure().runner_said, None);
@@ -91,7 +91,7 @@ fn the_certificate_of_an_instance_whose_program_failed_has_its_last_words() {
         let mut story =
             Story::begin(AgentPolicy { before_register: Some(secs(60)), ..AgentPolicy::default() }, BY_SIGNAL);
         story.prepared = Prepared::Failed("exit status 3".into());
-        story.chronicle.before_register_said(said.into());
+        story.recorder.before_register_said(said.into());
         story.go();
         story
     };
@@ -100,7 +100,7 @@ fn the_certificate_of_an_instance_whose_program_failed_has_its_last_words() {
     assert_eq!(departure.broken_by, Some(BrokenBy::BeforeRegister));
     assert_eq!(departure.before_register_said.as_deref(), Some("mount: no such device"));
     assert!(
-        !departure.trigger.contains("no such device") && !story.chronicle.tag(LeaveReason::Broken).contains("device")
+        !departure.trigger.contains("no such device") && !story.recorder.tag(LeaveReason::Broken).contains("device")
     );
     assert!(
         story.incidents.iter().all(|incident| !incident.detail.contains("no such device")),

@@ -7,7 +7,6 @@ use lightsout_core::{
     agent::{
         Agent, Output,
         action::Rung,
-        chronicle::{Chronicle, InstanceFacts, Moment},
         event::{Event, Order, OrderId},
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
@@ -16,6 +15,7 @@ use lightsout_core::{
         jitter::Jitter,
         phase::{LeaveReason, Phase},
         policy::AgentPolicy,
+        recorder::{InstanceFacts, Moment, Recorder},
     },
     cloud::{CloudError, CloudErrorKind, Ending, GroupSize, Machine, Membership, TargetState},
     exchange::{ErrorKind, ExchangeError},
@@ -46,7 +46,7 @@ pub(super) fn machine() -> Machine {
 /// A whole agent on a host that does what it is asked, and what is written down of it.
 pub(super) struct Story {
     pub(super) agent: Agent,
-    pub(super) chronicle: Chronicle,
+    pub(super) recorder: Recorder,
     pub(super) now: Tick,
     pub(super) runner: Option<ToldToDrain>,
     pub(super) activity: Activity,
@@ -89,7 +89,7 @@ impl Story {
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
         Self {
             agent: Agent::new(policy, rules, CLOUD, entry, runner.is_some(), Jitter::NONE, now),
-            chronicle: Chronicle::new(facts, entry, runner.is_some(), at),
+            recorder: Recorder::new(facts, entry, runner.is_some(), at),
             now,
             runner,
             activity: Activity::Quiet,
@@ -124,22 +124,22 @@ impl Story {
     pub(super) fn go(&mut self) {
         loop {
             let now = self.moment();
-            self.chronicle.stands(&self.agent, now);
+            self.recorder.stands(&self.agent, now);
             while let Some(output) = self.agent.poll_output() {
                 match output {
                     Output::Effect { id, effect } => {
-                        if let Some(departure) = self.chronicle.before(effect, &self.agent, now) {
+                        if let Some(departure) = self.recorder.before(effect, &self.agent, now) {
                             self.departures.push(departure);
-                            self.patience.push(Chronicle::patience(effect, &self.agent));
+                            self.patience.push(Recorder::patience(effect, &self.agent));
                         }
                         self.effects.push_back((id, effect));
                     }
-                    Output::Finished { request, outcome } => self.chronicle.finished(request, &outcome, now),
+                    Output::Finished { request, outcome } => self.recorder.finished(request, &outcome, now),
                     Output::Reply { .. } | Output::Corrected(_) => {}
                 }
             }
-            self.departures.extend(self.chronicle.unasked(&self.agent, now));
-            self.incidents.extend(std::iter::from_fn(|| self.chronicle.poll_incident()));
+            self.departures.extend(self.recorder.unasked(&self.agent, now));
+            self.incidents.extend(std::iter::from_fn(|| self.recorder.poll_incident()));
             let Some((id, effect)) = self.effects.pop_front() else { return };
             let lived = self.runner.is_some();
             let result = self.perform(effect);
@@ -229,7 +229,7 @@ impl Story {
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.chronicle.on_event(&event, self.moment());
+        self.recorder.on_event(&event, self.moment());
         self.agent.handle(event, self.now);
     }
 
@@ -249,7 +249,7 @@ impl Story {
     }
 
     pub(super) fn order(&mut self, order: Order) {
-        self.chronicle.ordered(order, self.moment());
+        self.recorder.ordered(order, self.moment());
         self.agent.order(OrderId(1), order, self.now);
         self.go();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Chronicle, Moment, moment::text};
+use super::{Moment, Recorder, moment::text};
 use crate::{
     agent::event::{Event, Order},
     cloud::{Ending, StandingOrder, TargetState},
@@ -11,7 +11,7 @@ use crate::{
     time::Tick,
 };
 
-impl Chronicle {
+impl Recorder {
     /// The agent is about to be told this.
     pub fn on_event(&mut self, event: &Event, now: Moment) {
         match event {

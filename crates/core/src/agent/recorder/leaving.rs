@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Chronicle, Moment, cut::Ended};
+use super::{Moment, Recorder, cut::Ended};
 use crate::{
     activity::Activity,
     agent::{
@@ -43,7 +43,7 @@ pub(super) struct Leaving {
     pub(super) taken: bool,
 }
 
-impl Chronicle {
+impl Recorder {
     /// A leave that an earlier agent began.
     pub(super) fn resumed(&self, why: LeaveReason, proven: bool, now: Moment) -> Leaving {
         let began = self.began.text();

@@ -63,7 +63,7 @@ pub struct InstanceFacts {
 
 /// An instance's life so far.
 #[derive(Clone, Debug)]
-pub struct Chronicle {
+pub struct Recorder {
     facts: InstanceFacts,
     began: Moment,
     /// Whether anything was ever registered.
@@ -99,10 +99,10 @@ pub struct Chronicle {
     out: VecDeque<Incident>,
 }
 
-impl Chronicle {
+impl Recorder {
     /// Begins, with what the journal said and whether a runner was found alive.
     pub fn new(facts: InstanceFacts, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
-        let mut chronicle = Self {
+        let mut recorder = Self {
             hook: Hook::new(facts.termination_hook),
             facts,
             began: now,
@@ -128,20 +128,20 @@ impl Chronicle {
             out: VecDeque::new(),
         };
         if let Saved::Leaving { why } = entry.saved {
-            chronicle.leaving = Some(chronicle.resumed(why, entry.proven, now));
+            recorder.leaving = Some(recorder.resumed(why, entry.proven, now));
         }
-        match (runner_alive, chronicle.facts.first) {
-            (true, _) => chronicle.happened(
+        match (runner_alive, recorder.facts.first) {
+            (true, _) => recorder.happened(
                 IncidentKind::RunnerFound,
                 "the agent was started again; the runner of an earlier one runs",
                 now,
             ),
             (false, false) => {
-                chronicle.happened(IncidentKind::Started, "the agent was started again; no runner was found", now);
+                recorder.happened(IncidentKind::Started, "the agent was started again; no runner was found", now);
             }
-            (false, true) => chronicle.happened(IncidentKind::Started, "the first agent on this instance", now),
+            (false, true) => recorder.happened(IncidentKind::Started, "the first agent on this instance", now),
         }
-        chronicle
+        recorder
     }
 
     /// The next incident, until there is none.
