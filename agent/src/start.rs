@@ -18,7 +18,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, event::Event, host::ToldToDrain, jitter::Jitter, policy::Protection, recorder::InstanceFacts},
+    agent::{Agent, event::Event, host::ToldToDrain, jitter::Jitter, recorder::InstanceFacts},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -251,7 +251,8 @@ pub(crate) async fn run_on(
         effects.watch_exit(process);
     }
 
-    if settings.policy.protection == Protection::WhileBusy && !host.capabilities().extends_endings() {
+    let wished = settings.policy.protection;
+    if wished.on(host.capabilities()) != wished {
         tracing::warn!(
             "agent.protection = \"while-busy\" is taken for \"always\": this cloud holds no ending off for as long as a job may take"
         );

@@ -277,7 +277,7 @@ impl Agent {
     /// What the operations need of the lifecycle.
     fn view(&self) -> LifecycleView {
         LifecycleView {
-            protection: self.lifecycle.policy().protection,
+            protection: self.lifecycle.protection(),
             served: self.lifecycle.served(),
             in_service: self.lifecycle.in_service(),
             proven: self.lifecycle.proven_empty(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cloud::Capabilities;
+
 /// When the instance is protected from scale-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protection {
@@ -10,6 +12,15 @@ pub enum Protection {
     Always,
     /// Only while jobs run, for groups that something else shrinks. Needs a termination hook.
     WhileBusy,
+}
+
+impl Protection {
+    /// What holds on this cloud. Who gives protection up between two jobs relies on a hook that waits for the next one's end: where none can be
+    /// extended for as long as that takes, it is kept.
+    #[must_use]
+    pub fn on(self, cloud: Capabilities) -> Self {
+        if cloud.extends_endings() { self } else { Self::Always }
+    }
 }
 
 /// The agent's policy, validated.
@@ -40,7 +51,7 @@ pub struct AgentPolicy {
     /// How long making room for jobs may take. Twice that and two minutes (what an earlier agent began is waited for, and looks are tried again)
     /// after it began, an instance that says nothing of it is broken. Default 5 min.
     pub clean_timeout: Duration,
-    /// When the instance is protected from scale-in. Default: always.
+    /// When the instance is protected from scale-in, where the cloud allows for that: [`Protection::on`] is what holds. Default: always.
     pub protection: Protection,
     /// Whether a rebalance recommendation is a reason to leave. Default true.
     pub leave_on_rebalance: bool,

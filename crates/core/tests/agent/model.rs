@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, on one that holds them off once and no
-/// longer, on two that do neither, with more ways to leave and with one, and on one that protects nobody and ends nobody (on these `while-busy` has nothing to
-/// explore that is not explored on the first).
+/// longer, on two that do neither, with more ways to leave and with one, and on one that protects nobody and ends nobody. Where no ending is held off
+/// for as long as a job may take, `while-busy` is taken for `always`: that nothing asks for a hook there is explored on one of them.
 fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
     Kind::ALL.into_iter().flat_map(|kind| {
         [
@@ -36,6 +36,7 @@ fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
             (kind, CLOUD, Protection::WhileBusy),
             (kind, HELD_CLOUD, Protection::Always),
             (kind, BARE_CLOUD, Protection::Always),
+            (kind, BARE_CLOUD, Protection::WhileBusy),
             (kind, PROGRAM_CLOUD, Protection::Always),
             (kind, TRUSTED_CLOUD, Protection::Always),
         ]

@@ -21,13 +21,13 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
-    cloud::{CloudError, CloudErrorKind, Ending, Membership},
+    cloud::{Capabilities, CloudError, CloudErrorKind, Ending, Membership},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     time::Tick,
 };
 
-use crate::rig::{CLOUD, busy, secs};
+use crate::rig::{BARE_CLOUD, CLOUD, HELD_CLOUD, TRUSTED_CLOUD, busy, secs};
 
 const BY_SIGNAL: DrainRules = DrainRules {
     drain: DrainBy::Signal(Signal::Quit),
@@ -68,8 +68,12 @@ struct Host {
 
 impl Host {
     fn begin(rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
+        Self::begin_on(CLOUD, rules, policy, entry, alive)
+    }
+
+    fn begin_on(cloud: Capabilities, rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::new(policy, rules, CLOUD, entry, alive, Jitter::NONE, now);
+        let agent = Agent::new(policy, rules, cloud, entry, alive, Jitter::NONE, now);
         let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
         host.collect();
         let protect = HostEffect::Cloud(CloudCall::Protect(true));
@@ -193,6 +197,23 @@ fn without_a_hook_protection_is_not_given_up_and_no_runner_starts() {
     host.answer(HostEffect::Cloud(CloudCall::FindHook), HostResult::Cloud(Ok(CloudAnswer::Hook(None))));
     assert!(matches!(host.outcome_of(Request::Register), Some(Outcome::Denied(why)) if why.contains("while-busy")));
     assert_eq!(host.open(), []);
+}
+
+/// `while-busy` is taken for `always` there, by whoever asks: no hook is missed that could not help.
+#[test]
+fn a_cloud_that_holds_no_ending_off_for_long_needs_no_hook_to_begin() {
+    let places = [(false, Membership::InService { protected: true }), (true, Membership::Pending { waiting: true })];
+    for cloud in [BARE_CLOUD, HELD_CLOUD, TRUSTED_CLOUD] {
+        for (launch_hook, place) in places {
+            let policy = AgentPolicy { protection: Protection::WhileBusy, launch_hook, ..AgentPolicy::default() };
+            let mut host = Host::begin_on(cloud, BY_SIGNAL, policy, JournalEntry::FRESH, false);
+            let place = HostResult::Cloud(Ok(CloudAnswer::Membership(place)));
+            host.answer(HostEffect::Cloud(CloudCall::Membership), place);
+            host.answer(HostEffect::FindRunner, NO_RUNNER);
+            host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+            assert_eq!(host.open(), [HostEffect::OpenPlatform], "{cloud:?}, {launch_hook}");
+        }
+    }
 }
 
 #[test]

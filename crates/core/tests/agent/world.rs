@@ -205,6 +205,8 @@ impl World {
     ) -> Self {
         let mut world = Self::new(kind, capabilities, protection, Place::InService, group, jitter);
         while world.runner.is_none() {
+            let leaves = matches!(world.agent.phase(), Phase::Draining { .. } | Phase::Retiring { .. } | Phase::Gone);
+            assert!(!leaves, "it never serves: {:?}", world.agent.status());
             world.step(if world.open.is_empty() { Move::Time } else { Move::Answer(0) });
         }
         while !world.open.is_empty() {

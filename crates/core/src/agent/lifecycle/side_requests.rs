@@ -151,10 +151,9 @@ impl SideRequests {
 }
 
 impl Lifecycle {
-    /// When it is to be protected. Who gives protection up between two jobs relies on a hook that waits for the next one's end: without one that
-    /// can be extended it is kept.
-    pub(super) fn protection(&self) -> Protection {
-        if self.cloud.extends_endings() { self.policy.protection } else { Protection::Always }
+    /// When it is to be protected.
+    pub(in crate::agent) fn protection(&self) -> Protection {
+        self.policy.protection.on(self.cloud)
     }
 
     /// Sets or lifts protection where the policy wants it otherwise than it is.

@@ -34,7 +34,7 @@ impl World {
                     .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
             }
             HostEffect::StartRunner { .. } => {
-                let protect = self.policy.protection == Protection::Always && !self.ends_nobody();
+                let protect = self.policy.protection.on(self.capabilities) == Protection::Always && !self.ends_nobody();
                 self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
                 let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
                 self.ledger.runner_started_prepared(prepared);
