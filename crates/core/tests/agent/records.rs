@@ -1,5 +1,6 @@
 //! What is written down of an instance's life: each reason and each way has its certificate, and nothing is said twice.
 
+mod incidents;
 mod last_words;
 mod serving;
 mod story;

@@ -57,6 +57,15 @@ pub(super) struct Story {
     /// The time-out of the termination hook, and whether it can be extended.
     pub(super) time_out: Duration,
     pub(super) extends: bool,
+    /// Whether none waits that could be extended, and whether the group has none at all.
+    pub(super) hook_gone: bool,
+    pub(super) no_hook: bool,
+    /// What the group has.
+    pub(super) size: GroupSize,
+    /// What the runner does while the group is asked for that, once.
+    pub(super) comes_while_asked: Option<Activity>,
+    /// Whether an instance whose ending was accepted stays in service.
+    pub(super) lingers: bool,
     /// How an ending is answered.
     pub(super) ends: fn(Rung) -> Result<(), CloudErrorKind>,
     pub(super) effects: VecDeque<(EffectId, HostEffect)>,
@@ -98,6 +107,11 @@ impl Story {
             prepared: Prepared::Succeeded,
             time_out: secs(600),
             extends: true,
+            hook_gone: false,
+            no_hook: false,
+            size: GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 },
+            comes_while_asked: None,
+            lingers: false,
             ends: |_| Ok(()),
             effects: VecDeque::new(),
             departures: Vec::new(),
@@ -140,7 +154,11 @@ impl Story {
             }
             self.departures.extend(self.recorder.unasked(&self.agent, now));
             self.incidents.extend(std::iter::from_fn(|| self.recorder.poll_incident()));
-            let Some((id, effect)) = self.effects.pop_front() else { return };
+            let Some((id, effect)) = self.effects.pop_front() else {
+                self.recorder.stands(&self.agent, now);
+                self.incidents.extend(std::iter::from_fn(|| self.recorder.poll_incident()));
+                return;
+            };
             let lived = self.runner.is_some();
             let result = self.perform(effect);
             self.agent.resume(id, result, self.now);
@@ -205,8 +223,13 @@ impl Story {
         match call {
             CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
             CloudCall::GroupSize => {
-                Ok(CloudAnswer::GroupSize(GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 }))
+                if let Some(activity) = self.comes_while_asked.take() {
+                    self.activity = activity.clone();
+                    self.tell(Event::Activity(activity));
+                }
+                Ok(CloudAnswer::GroupSize(self.size))
             }
+            CloudCall::FindHook if self.no_hook => Ok(CloudAnswer::Hook(None)),
             CloudCall::FindHook | CloudCall::ExtendLaunchHook => Ok(CloudAnswer::Hook(Some(self.time_out))),
             CloudCall::CompleteHook => {
                 self.membership = Membership::Terminating { waiting: false };
@@ -214,11 +237,16 @@ impl Story {
             }
             CloudCall::End(rung) => match (self.ends)(rung) {
                 Ok(()) => {
-                    self.membership = Membership::Terminating { waiting: false };
+                    if !self.lingers {
+                        self.membership = Membership::Terminating { waiting: false };
+                    }
                     Ok(CloudAnswer::Done)
                 }
                 Err(kind) => Err(CloudError::new(kind, "the role may not do this")),
             },
+            CloudCall::ExtendHook if self.hook_gone => {
+                Err(CloudError::new(CloudErrorKind::NothingHeld, "No active Lifecycle Action found"))
+            }
             CloudCall::ExtendHook if !self.extends => Err(CloudError::new(CloudErrorKind::Throttled, "Rate exceeded")),
             CloudCall::Protect(_)
             | CloudCall::CompleteLaunchHook
