@@ -67,7 +67,7 @@ pub enum NotFollowed {
     Another(String),
     /// It was there before the instance's first agent: the text, and the instance's id.
     #[error(
-        "{0:?} was there before this instance had an agent: its group or its launch template gives it to every new instance. Remove it there; an          order for this one ends with \"{FOR}{1}\", as `lightsout drain` writes it, or is written anew once its agent runs"
+        "{0:?} was there before this instance had an agent: its group or its launch template gives it to every new instance. Remove it there; an order for this one ends with \"{FOR}{1}\", as `lightsout drain` writes it, or is written anew once its agent runs"
     )]
     Inherited(String, String),
 }

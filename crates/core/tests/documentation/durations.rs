@@ -54,7 +54,7 @@ fn without_remedy(text: &str) -> Vec<String> {
 }
 
 /// A file's text without its tests.
-fn product(text: &str) -> &str {
+pub(super) fn product(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
@@ -90,7 +90,7 @@ fn the_ways_in_which_it_was_done_are_found() {
 }
 
 /// The product's files below a folder, tests and examples left out: their paths and texts.
-fn collect(folder: &Path, sources: &mut Vec<(String, String)>) {
+pub(super) fn collect(folder: &Path, sources: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "what is tested here are files of the project")]
 
+mod blanks;
 mod default_settings;
 mod durations;
 mod examples;

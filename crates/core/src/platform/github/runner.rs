@@ -143,7 +143,7 @@ impl GitHubRunner {
             GitHubRegistration::Api(auth) => self.authorised(auth, removal::remove(self.calls(auth, host), read)),
             GitHubRegistration::Jit(_) => answer::failed(ExchangeError::new(
                 ErrorKind::Refused,
-                "this instance has a ready GitHub JIT configuration and no token, so it cannot remove its runner and an idle runner stays; give it                  a token or an App with the permission to change self-hosted runners, or let each instance leave after one job (jobs_per_instance = 1)",
+                "this instance has a ready GitHub JIT configuration and no token, so it cannot remove its runner and an idle runner stays; give it a token or an App with the permission to change self-hosted runners, or let each instance leave after one job (jobs_per_instance = 1)",
             )),
         }
     }
