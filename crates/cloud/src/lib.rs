@@ -6,6 +6,8 @@
 //! A cloud is a folder beside this file and a line in [`provider`]. `fake` (a feature) is one in memory, for the tests
 //! of agent and scaler.
 
+#![warn(clippy::expect_used)]
+
 #[cfg(feature = "host")]
 mod archive;
 mod aws;

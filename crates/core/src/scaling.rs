@@ -1,7 +1,7 @@
 //! The scaler's decision: hold, or raise the desired capacity to an absolute number. There is no lowering.
 //!
 //! ```text
-//! need = ceil((queued + running) / slots / utilisation) + spare, within the bounds
+//! need = ceil((queued - unmet + running) / slots / utilisation) + spare + silent, within the bounds
 //! ```
 //!
 //! The target follows from demand alone, never from the desired capacity that was read plus something. So it does not

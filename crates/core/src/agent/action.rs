@@ -1,4 +1,4 @@
-//! What the agent asks of the shell.
+//! What the lifecycle asks of the operations.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::cloud::Capabilities;
 
-/// Asks the shell to do something. The shell answers each exactly once with `Event::Completed`, within a time-out of its own.
+/// Asks the operations to do something. They answer each exactly once, with [`Lifecycle::complete`](super::Lifecycle::complete).
 ///
 /// Requests that touch the runner (`Register`, `Drain`, `Undrain`, `Abort`, `Deregister`) are carried out in the order in which they are asked,
 /// except that an `Abort` overtakes.
