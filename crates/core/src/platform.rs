@@ -44,7 +44,7 @@ pub use version::{KnownVersions, RegisterFor, Versions};
 pub use waits::{MOST as MOST_WAITS, Waits};
 
 /// Every platform that settings can name.
-pub const KINDS: [&Kind; 7] = [
+pub const KINDS: &[&Kind] = &[
     &buildkite::KIND,
     &circleci::KIND,
     &command::KIND,

@@ -40,13 +40,13 @@ use crate::{
 };
 
 /// All platforms that can be embedded; the first is the one of whoever names none.
-pub const KINDS: [PlatformKind; 6] =
-    [gitlab::KIND, stackguardian::KIND, spacelift::KIND, circleci::KIND, github::KIND, buildkite::KIND];
+pub const KINDS: &[PlatformKind] =
+    &[gitlab::KIND, stackguardian::KIND, spacelift::KIND, circleci::KIND, github::KIND, buildkite::KIND];
 
 impl PlatformKind {
     /// The names of all platforms, separated by commas.
     pub fn names() -> String {
-        KINDS.map(Self::as_str).join(", ")
+        KINDS.iter().copied().map(Self::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -71,7 +71,7 @@ impl FromStr for PlatformKind {
     type Err = UnknownPlatform;
 
     fn from_str(name: &str) -> Result<Self, UnknownPlatform> {
-        KINDS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownPlatform(name.to_owned()))
+        KINDS.iter().copied().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownPlatform(name.to_owned()))
     }
 }
 
@@ -111,7 +111,7 @@ impl Ci {
     /// Answers one request.
     pub(crate) fn handle(&mut self, request: &Request, now: Timestamp) -> Response {
         self.advance(now);
-        let mut api = RunnerApi { platform: &mut *self.platform, state: &mut self.state, kinds: &KINDS };
+        let mut api = RunnerApi { platform: &mut *self.platform, state: &mut self.state, kinds: KINDS };
         match runner_api::respond(&mut api, request, now) {
             Some(response) => response,
             None => self.platform.handle(request, &mut self.state, now),

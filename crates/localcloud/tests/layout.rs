@@ -18,7 +18,7 @@ fn a_vendor_is_named_in_its_own_folder_and_in_the_registry_only() {
     let files = sources(&src);
     assert!(files.len() > 100, "the sources are where the test looks for them: {}", files.len());
     let mut elsewhere = Vec::new();
-    for kind in KINDS.map(lightsout_localcloud::PlatformKind::as_str) {
+    for kind in KINDS.iter().copied().map(lightsout_localcloud::PlatformKind::as_str) {
         let mut at_home = 0;
         for (path, text) in &files {
             let home = *path == format!("ci/{kind}.rs") || path.starts_with(&format!("ci/{kind}/"));

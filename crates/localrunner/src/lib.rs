@@ -31,7 +31,7 @@ use std::{ffi::OsString, process::ExitCode};
 pub use self::runner::{Entry, Host, Runner, SUBCOMMAND};
 
 /// The runners, a line each.
-pub const RUNNERS: [&Runner; 6] = [
+pub const RUNNERS: &[&Runner] = &[
     &buildkite::RUNNER,
     &circleci::RUNNER,
     &github::RUNNER,
@@ -42,7 +42,7 @@ pub const RUNNERS: [&Runner; 6] = [
 
 /// The runner of this platform, as `lightsout up --platform` names it.
 pub fn runner_of(platform: &str) -> Option<&'static Runner> {
-    RUNNERS.into_iter().find(|runner| runner.platform == platform)
+    RUNNERS.iter().copied().find(|runner| runner.platform == platform)
 }
 
 /// Runs the program of this name with these arguments, if a runner has one.

@@ -112,7 +112,7 @@ impl Platform {
 
 /// The platforms that can have the vendor's own runner.
 fn takes_genuine_runner() -> String {
-    let kinds = KINDS.into_iter().filter(|kind| kind.options().demo().takes_genuine_runner());
+    let kinds = KINDS.iter().copied().filter(|kind| kind.options().demo().takes_genuine_runner());
     kinds.map(PlatformKind::as_str).collect::<Vec<_>>().join(" or ")
 }
 
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn agent_and_scaler_take_the_settings_of_each_platform() {
-        for kind in KINDS {
+        for &kind in KINDS {
             let platform = Platform::new(kind);
             let secrets = platform.embedded().secrets;
             for image in [None, Some("img:1")] {
@@ -160,7 +160,7 @@ mod tests {
         };
         assert!(check("gitlab", 4, Some("/bin/x"), "/a b").is_ok());
         assert!(check("github", 2, None, "/a").unwrap_err().contains("--slots 2"));
-        let refused = check("circleci", 1, Some("/bin/x"), "/a").unwrap_err();
+        let refused = check("github", 1, Some("/bin/x"), "/a").unwrap_err();
         assert!(refused.contains("--platform gitlab or buildkite"), "{refused}");
         assert!(check("buildkite", 1, Some("/bin/x"), "/a").is_ok());
         assert!(check("buildkite", 3, None, "/a b").unwrap_err().contains("--dir"));

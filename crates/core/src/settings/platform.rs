@@ -24,10 +24,10 @@ pub(super) fn runner(report: &Report, layers: Vec<Layer<'_>>, single_use: bool) 
 fn one_kind<'a>(report: &'a Report, layers: Vec<Layer<'a>>, side: Side) -> Option<(&'static Kind, Section<'a>)> {
     let named = |layer: &Layer<'a>| -> Vec<&'static Kind> {
         let has = |kind: &&Kind| layer.table.is_some_and(|table| table.contains_key(kind.name));
-        KINDS.into_iter().filter(has).collect()
+        KINDS.iter().copied().filter(has).collect()
     };
     let kinds = layers.iter().map(named).find(|kinds| !kinds.is_empty()).unwrap_or_default();
-    let all = || KINDS.map(|kind| kind.name).join(", ");
+    let all = || KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
     let section = Section::new(report, layers, KINDS.iter().map(|kind| kind.name).chain(["from"]));
     let found = match kinds[..] {
         [kind] => Some((kind, section.child(kind.name, names(kind.keys, side)))),

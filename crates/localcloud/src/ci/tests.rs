@@ -214,7 +214,7 @@ fn the_instance_is_told_or_found() {
 
 #[test]
 fn a_platforms_name_is_the_same_in_settings_and_in_json() {
-    for kind in KINDS {
+    for &kind in KINDS {
         assert_eq!(kind.as_str().parse(), Ok(kind));
         assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
         assert_eq!(kind.options().open().kind(), kind);

@@ -85,7 +85,7 @@ async fn credentials(bed: &Bed, platform: PlatformKind, instance: &str) -> (Stri
 
 /// The platforms whose runners have no open API.
 fn private() -> impl Iterator<Item = PlatformKind> {
-    KINDS.into_iter().filter(|kind| !kind.options().demo().takes_genuine_runner())
+    KINDS.iter().copied().filter(|kind| !kind.options().demo().takes_genuine_runner())
 }
 
 #[tokio::test]
