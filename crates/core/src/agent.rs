@@ -11,16 +11,8 @@ pub mod budget;
 pub mod event;
 pub mod host;
 pub mod jitter;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an outcome that does not fit its request is noted in its own words, whichever it is"
-)]
 pub mod lifecycle;
 #[expect(clippy::match_same_arms, reason = "an operation is read from its first step to its last")]
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a result that does not fit its effect is a failure with its text, whichever it is"
-)]
 mod operations;
 pub mod phase;
 pub mod policy;

@@ -82,6 +82,10 @@ impl Lifecycle {
         self.drain_by(DrainStep::Ask { alone_since: None });
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn ask_answer(&mut self, draining: Draining, alone_since: Option<Tick>, outcome: Outcome, now: Tick) {
         let idle = draining.why == LeaveReason::Idle;
         let mut alone = None;
@@ -120,6 +124,10 @@ impl Lifecycle {
         self.again(now);
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn confirm_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Snapshot(activity) => {

@@ -66,6 +66,10 @@ impl Lifecycle {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     pub(super) fn make_room_answer(&mut self, draining: Draining, outcome: Outcome, now: Tick) {
         if outcome != Outcome::Unneeded {
             self.made_room = Some((self.served(), now));

@@ -18,6 +18,10 @@ use crate::{
 };
 
 impl Lifecycle {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     pub(super) fn prepare_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Done => {
@@ -67,6 +71,10 @@ impl Lifecycle {
         self.reasons.target() == TargetState::Warmed && (arrived || !self.policy.launch_hook)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn join_answer(&mut self, booting: Booting, outcome: Outcome, now: Tick) {
         if let Outcome::Member(seen) = outcome {
             self.boot_by(Booting { seen: Some(seen), ..booting });
@@ -118,6 +126,10 @@ impl Lifecycle {
         self.enter(State::Registering { since: now });
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     pub(super) fn register_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Registered => {

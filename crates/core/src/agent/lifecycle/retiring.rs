@@ -50,6 +50,10 @@ impl Lifecycle {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn deregister_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Done => {}
@@ -71,6 +75,10 @@ impl Lifecycle {
         self.reasons.budget().is_none_or(|budget| next < budget.leave_at)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn look_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         if now.since(retiring.rung_since) >= self.policy.rung_patience {
             self.climb(retiring, now);
@@ -129,6 +137,10 @@ impl Lifecycle {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn end_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Done => self.accepted(retiring, now),
@@ -163,6 +175,10 @@ impl Lifecycle {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     fn hook_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Done => self.accepted(Retiring { answered: true, ..retiring }, now),

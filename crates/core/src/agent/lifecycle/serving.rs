@@ -123,6 +123,10 @@ impl Lifecycle {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an outcome that does not fit is noted in its own words, whichever it is"
+    )]
     pub(super) fn room_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::GroupSize(size) => self.use_group_size(size, now),
