@@ -1,63 +1,67 @@
-//! What must hold for one instance, whoever looks: stated once, for the model checker, the properties, the simulator and the fleet tests.
+//! What must hold for one instance, whoever looks: each rule is stated here once, and nowhere else.
 //!
-//! A [`Ledger`] is told what happens to an instance and keeps the first violation.
+//! A [`Ledger`] is told what happens to an instance, in facts and not in verdicts, and keeps the first violation. The model checker and the
+//! properties tell it all; the simulator what its world has: runners, endings, capacity, jobs. The fleet tests see whole programs from outside, where
+//! these facts are not to be had of each instance: of a whole fleet they check what follows, that no job is lost and that no more of the capacity is
+//! given back than instances ended, and name the [`Violation`].
 
 use std::{fmt, time::Duration};
 
-use crate::{cloud::Membership, time::Tick};
+use crate::{
+    agent::{
+        action::Rung,
+        phase::{LeaveReason, Phase},
+    },
+    cloud::{Capabilities, Membership, ProtectionSupport},
+    time::Tick,
+};
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Violation {
-    /// A job ended by what the agent did, and no deadline of the cloud was near.
-    JobKilled,
-    /// A second runner was started beside the first.
-    TwoRunners,
-    /// A runner was started before the group had put the instance in service, so before protection held.
-    StartedTooEarly,
-    /// A runner was started before the operator's own program for this boot had succeeded.
-    StartedUnprepared,
-    /// A runner was started before it was seen that there is room for its jobs.
-    StartedWithoutRoom,
-    /// A runner was started before the protection held that the policy asks for.
-    StartedUnprotected,
-    /// One instance lowered the group's desired capacity more than once.
-    LoweredTwice,
-    /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
-    LoweredUncounted,
-    /// The group was told that the instance is ready, before it was.
-    LetInUnready,
-    /// The launch of an instance was given up whose boot had not failed.
-    LaunchGivenUp,
-    /// Room was made while a job ran, or one could come.
-    CleanedUnderJob,
-    /// The instance left though neither its cloud, nor an operator, nor its own state called it away.
-    LeftUncalled,
-    /// A blunt way to end was taken while a gentler one may still have worked.
-    TooBlunt,
-    /// Nothing is in the way any more, and yet the instance neither serves nor ends.
-    Stuck,
+macro_rules! violations {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        /// A promise that was broken.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Violation { $($(#[$doc])* $name),+ }
+
+        impl fmt::Display for Violation {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $text),+ })
+            }
+        }
+
+        #[cfg(test)]
+        const ALL: &[Violation] = &[$(Violation::$name),+];
+    };
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::JobKilled => "a job died by the agent's own action",
-            Self::TwoRunners => "a second runner was started beside the first",
-            Self::StartedTooEarly => "a runner was started before the instance was in service",
-            Self::StartedUnprepared => "a runner was started before the operator's own program had succeeded",
-            Self::StartedWithoutRoom => "a runner was started before it was seen that there is room",
-            Self::StartedUnprotected => "a runner was started before the instance was protected",
-            Self::LoweredTwice => "one instance lowered the desired capacity twice",
-            Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
-            Self::LetInUnready => "the launch hook was let go before the instance was ready",
-            Self::LaunchGivenUp => "a launch was given up though the boot had not failed",
-            Self::CleanedUnderJob => "room was made while a job ran or could come",
-            Self::LeftUncalled => "the instance left though nothing had called it away",
-            Self::TooBlunt => "a blunt way to end was taken while a gentler one may still have worked",
-            Self::Stuck => "the instance neither serves nor ends",
-        })
-    }
+violations! {
+    /// A job ended by what the agent did, and no deadline of the cloud was near.
+    JobKilled = "a job died by the agent's own action",
+    /// A second runner was started beside the first.
+    TwoRunners = "a second runner was started beside the first",
+    /// A runner was started before the group had put the instance in service, so before protection held.
+    StartedTooEarly = "a runner was started before the instance was in service",
+    /// A runner was started before the operator's own program for this boot had succeeded.
+    StartedUnprepared = "a runner was started before the operator's own program had succeeded",
+    /// A runner was started before it was seen that there is room for its jobs.
+    StartedWithoutRoom = "a runner was started before it was seen that there is room",
+    /// A runner was started before the protection held that the policy asks for.
+    StartedUnprotected = "a runner was started before the instance was protected",
+    /// One instance lowered the group's desired capacity more than once.
+    LoweredTwice = "one instance lowered the desired capacity twice",
+    /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
+    LoweredUncounted = "an instance that did not count lowered the desired capacity",
+    /// The group was told that the instance is ready, before it was.
+    LetInUnready = "the launch hook was let go before the instance was ready",
+    /// The launch of an instance was given up whose boot had not failed.
+    LaunchGivenUp = "a launch was given up though the boot had not failed",
+    /// Room was made while a job ran, or one could come.
+    CleanedUnderJob = "room was made while a job ran or could come",
+    /// The instance left though neither its cloud, nor an operator, nor its own state called it away.
+    LeftUncalled = "the instance left though nothing had called it away",
+    /// A blunt way to end was taken while a gentler one may still have worked.
+    TooBlunt = "a blunt way to end was taken while a gentler one may still have worked",
+    /// Nothing is in the way any more, and yet the instance neither serves nor ends.
+    Stuck = "the instance neither serves nor ends",
 }
 
 /// How close a deadline of the cloud must be before running jobs may be failed.
@@ -69,10 +73,82 @@ pub struct Deadline {
     pub margin: Duration,
 }
 
+/// How far the operator's own program for this boot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Preparation {
+    /// The operator has none.
+    NotAsked,
+    /// It has not ended.
+    Open,
+    /// It has succeeded.
+    Succeeded,
+    /// It has failed.
+    Failed,
+}
+
+impl Preparation {
+    fn is_done(self) -> bool {
+        match self {
+            Self::NotAsked | Self::Succeeded => true,
+            Self::Open | Self::Failed => false,
+        }
+    }
+}
+
+/// What the present agent can see to be there before it lets its instance in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The platform's token.
+    Token,
+    /// The platform itself, which answers.
+    Platform,
+    /// The runner's program.
+    Program,
+}
+
+/// A runner, and what may come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunnerFacts {
+    /// Whether a job runs.
+    pub job: bool,
+    /// Whether a request for one is on its way, answered or not.
+    pub asks: bool,
+    /// Whether the platform sends it jobs.
+    pub accepts: bool,
+    /// Whether it was told to ask for no more.
+    pub quiesced: bool,
+}
+
+/// What an instance asks for that wants to end, and how things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndFacts {
+    /// The way that it takes.
+    pub rung: Rung,
+    /// What its cloud can do.
+    pub cloud: Capabilities,
+    /// How long it has been retiring.
+    pub retiring: Duration,
+    /// How long a gentler way is given.
+    pub patience: Duration,
+    /// Where it is in its group, and where a description may still show it.
+    pub places: [Membership; 2],
+    /// Whether the group has more members than it wants.
+    pub surplus: bool,
+    /// Whether the group has refused to let it go.
+    pub refused: bool,
+    /// Whether a right is missing that cannot be on its way any more.
+    pub denied: bool,
+}
+
 /// What happened to one instance so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
     lowered: bool,
+    token: bool,
+    platform: bool,
+    program: bool,
+    /// Whether there was room for a job at the last look since a runner was started, or that could not be told.
+    room: bool,
     violation: Option<Violation>,
 }
 
@@ -82,46 +158,69 @@ impl Ledger {
         self.violation
     }
 
+    /// An agent begins, who has seen nothing yet.
+    pub fn agent_began(&mut self) {
+        let Self { lowered, violation, .. } = *self;
+        *self = Self { lowered, violation, ..Self::default() };
+    }
+
+    /// The agent has seen that this is there.
+    pub fn seen(&mut self, part: Part) {
+        match part {
+            Part::Token => self.token = true,
+            Part::Platform => self.platform = true,
+            Part::Program => self.program = true,
+        }
+    }
+
+    /// The agent has looked whether there is room for a job; `short` when it was told that there is not. What cannot be told is no shortage.
+    pub fn looked_for_room(&mut self, short: bool) {
+        self.room |= !short;
+    }
+
     /// A job was ended by something that the agent did.
     pub fn job_ended(&mut self, deadline: Option<Deadline>, now: Tick) {
         let allowed = deadline.is_some_and(|deadline| deadline.at.since(now) <= deadline.margin);
         self.check(allowed, Violation::JobKilled);
     }
 
-    /// A runner was started; `another` tells whether one ran already, `protect` whether the instance must be protected for that.
-    pub fn runner_started(&mut self, another: bool, membership: Membership, protect: bool) {
+    /// A runner was started; `another` tells whether one ran already, `protect` whether the policy wants the instance protected for that.
+    pub fn runner_started(
+        &mut self,
+        another: bool,
+        membership: Membership,
+        protect: bool,
+        support: ProtectionSupport,
+        preparation: Preparation,
+    ) {
         self.check(!another, Violation::TwoRunners);
         self.check(
             !matches!(membership, Membership::Warm { .. } | Membership::Pending { .. }),
             Violation::StartedTooEarly,
         );
         let unprotected = membership == Membership::InService { protected: false };
+        let protect = protect && support != ProtectionSupport::Never;
         self.check(!(protect && unprotected), Violation::StartedUnprotected);
+        self.check(preparation.is_done(), Violation::StartedUnprepared);
+        let room = std::mem::take(&mut self.room);
+        self.check(room, Violation::StartedWithoutRoom);
     }
 
-    /// The same, for the operator's own program for this boot: whether it has succeeded, or there is none.
-    pub fn runner_started_prepared(&mut self, prepared: bool) {
-        self.check(prepared, Violation::StartedUnprepared);
-    }
-
-    /// The same; `looked` when there was room for a job at the last look, or that could not be told.
-    pub fn runner_started_with_room(&mut self, looked: bool) {
-        self.check(looked, Violation::StartedWithoutRoom);
-    }
-
-    /// Room is being made; `alone` when no job runs and none can come.
-    pub fn makes_room(&mut self, alone: bool) {
+    /// Room is being made, beside this runner.
+    pub fn makes_room(&mut self, runner: Option<RunnerFacts>) {
+        let alone = runner.is_none_or(|runner| !runner.job && !runner.asks && !runner.accepts);
         self.check(alone, Violation::CleanedUnderJob);
     }
 
-    /// The launch hook was told to go on; `ready` when nothing was missing but the start of the runner.
-    pub fn let_in(&mut self, ready: bool) {
+    /// The launch hook was told to go on: nothing may be missing but the registration and the start of the runner.
+    pub fn let_in(&mut self, preparation: Preparation) {
+        let ready = preparation.is_done() && self.token && self.platform && self.program && self.room;
         self.check(ready, Violation::LetInUnready);
     }
 
-    /// The launch was given up; `failed` when the boot had.
-    pub fn launch_given_up(&mut self, failed: bool) {
-        self.check(failed, Violation::LaunchGivenUp);
+    /// The launch was given up; `failed` when the operator's own program had, in this boot or an earlier one, `deadline` is the boot's.
+    pub fn launch_given_up(&mut self, failed: bool, deadline: Tick, now: Tick) {
+        self.check(failed || deadline <= now, Violation::LaunchGivenUp);
     }
 
     /// The instance left with decrement, from this place in its group.
@@ -135,20 +234,28 @@ impl Ledger {
         self.lowered = true;
     }
 
-    /// It leaves for an order that nobody gave.
-    pub fn left_uncalled(&mut self) {
-        self.check(false, Violation::LeftUncalled);
+    /// It leaves, or is about to, for this reason; `called` when an operator has called it away.
+    pub fn leaves(&mut self, why: Option<LeaveReason>, called: bool) {
+        self.check(called || why != Some(LeaveReason::Operator), Violation::LeftUncalled);
     }
 
-    /// It was asked to end by a way that its group does not hear of in time; `excused` when a right is missing, or the gentler ways had
-    /// their time.
-    pub fn ended_bluntly(&mut self, excused: bool) {
-        self.check(excused, Violation::TooBlunt);
+    /// It asks to end. A way of which its group does not hear in time is for whom a right is missing, or who gave the gentler ways their time; one
+    /// that leaves the capacity as it is also for whom the group does not let go, does not count, or has too many of.
+    pub fn asked_to_end(&mut self, facts: EndFacts) {
+        let EndFacts { rung, cloud, places, .. } = facts;
+        // Where leaving always lowers the capacity, this is how one at the floor leaves.
+        let gentle = rung <= Rung::Decrement || cloud.leaving_lowers_capacity && rung == Rung::Unhealthy;
+        let elsewhere = places.iter().any(|place| !matches!(place, Membership::InService { .. }));
+        let heard = rung != Rung::Unhealthy && rung != Rung::PowerOff;
+        let suits = heard && (facts.refused || elsewhere || facts.surplus);
+        let excused = facts.denied || facts.retiring >= facts.patience;
+        self.check(gentle || suits || excused, Violation::TooBlunt);
     }
 
-    /// Nothing is pending and time has passed: whether the instance is in a good end.
-    pub fn settled(&mut self, good: bool) {
-        self.check(good, Violation::Stuck);
+    /// Nothing is pending and time has passed: an instance that is there has an agent that serves, and a runner that takes jobs. `excused` when an
+    /// operator stopped the agent before it served.
+    pub fn settled(&mut self, there: bool, excused: bool, phase: Phase, runner: Option<RunnerFacts>) {
+        self.check(!there || excused || serves(phase, runner), Violation::Stuck);
     }
 
     fn check(&mut self, holds: bool, violation: Violation) {
@@ -158,101 +265,19 @@ impl Ledger {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SERVING: Membership = Membership::InService { protected: true };
-
-    fn after(acts: impl FnOnce(&mut Ledger)) -> Option<Violation> {
-        let mut ledger = Ledger::default();
-        acts(&mut ledger);
-        ledger.violation()
-    }
-
-    #[test]
-    fn each_violation_is_told_from_the_others() {
-        let all = [
-            Violation::JobKilled,
-            Violation::TwoRunners,
-            Violation::StartedTooEarly,
-            Violation::StartedUnprepared,
-            Violation::StartedUnprotected,
-            Violation::LetInUnready,
-            Violation::LaunchGivenUp,
-            Violation::CleanedUnderJob,
-            Violation::LoweredTwice,
-            Violation::LoweredUncounted,
-            Violation::Stuck,
-        ];
-        let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
-        assert_eq!(texts.len(), all.len());
-        assert!(texts.iter().all(|text| text.len() > 10), "{texts:?}");
-    }
-
-    #[test]
-    fn a_job_may_end_only_when_a_deadline_is_near() {
-        let spot = Some(Deadline { at: Tick(120_000), margin: Duration::from_secs(25) });
-        assert_eq!(after(|ledger| ledger.job_ended(None, Tick(0))), Some(Violation::JobKilled));
-        assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(94_999))), Some(Violation::JobKilled));
-        assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(95_000))), None);
-    }
-
-    #[test]
-    fn capacity_is_lowered_once_and_by_who_counts() {
-        assert_eq!(after(|ledger| ledger.lowered(SERVING)), None);
-        let twice = after(|ledger| {
-            ledger.lowered(SERVING);
-            ledger.lowered(Membership::Terminating { waiting: true });
-        });
-        assert_eq!(twice, Some(Violation::LoweredTwice));
-        for place in [Membership::Warm { waiting: false }, Membership::Standby, Membership::Outside] {
-            assert_eq!(after(|ledger| ledger.lowered(place)), Some(Violation::LoweredUncounted));
-        }
-    }
-
-    #[test]
-    fn a_runner_starts_alone_and_in_service() {
-        assert_eq!(after(|ledger| ledger.runner_started(false, SERVING, true)), None);
-        assert_eq!(after(|ledger| ledger.runner_started(true, SERVING, true)), Some(Violation::TwoRunners));
-        for place in [Membership::Warm { waiting: false }, Membership::Pending { waiting: true }] {
-            let early = after(|ledger| ledger.runner_started(false, place, false));
-            assert_eq!(early, Some(Violation::StartedTooEarly));
-        }
-        let unprepared = after(|ledger| ledger.runner_started_prepared(false));
-        assert_eq!(unprepared, Some(Violation::StartedUnprepared));
-        let unprotected = Membership::InService { protected: false };
-        assert_eq!(after(|ledger| ledger.runner_started(false, unprotected, false)), None);
-        let started = after(|ledger| ledger.runner_started(false, unprotected, true));
-        assert_eq!(started, Some(Violation::StartedUnprotected));
-    }
-
-    #[test]
-    fn a_launch_goes_on_when_ready_and_is_given_up_when_it_failed() {
-        assert_eq!(after(|ledger| ledger.let_in(true)), None);
-        assert_eq!(after(|ledger| ledger.let_in(false)), Some(Violation::LetInUnready));
-        assert_eq!(after(|ledger| ledger.launch_given_up(true)), None);
-        assert_eq!(after(|ledger| ledger.launch_given_up(false)), Some(Violation::LaunchGivenUp));
-    }
-
-    #[test]
-    fn room_is_made_where_no_job_is() {
-        assert_eq!(after(|ledger| ledger.makes_room(true)), None);
-        assert_eq!(after(|ledger| ledger.makes_room(false)), Some(Violation::CleanedUnderJob));
-    }
-
-    #[test]
-    fn a_blunt_way_needs_an_excuse() {
-        assert_eq!(after(|ledger| ledger.ended_bluntly(true)), None);
-        assert_eq!(after(|ledger| ledger.ended_bluntly(false)), Some(Violation::TooBlunt));
-    }
-
-    #[test]
-    fn the_first_violation_is_kept() {
-        let first = after(|ledger| {
-            ledger.settled(false);
-            ledger.job_ended(None, Tick(0));
-        });
-        assert_eq!(first, Some(Violation::Stuck));
-    }
+/// Whether an instance is where it takes jobs.
+fn serves(phase: Phase, runner: Option<RunnerFacts>) -> bool {
+    let serving = match phase {
+        Phase::Idle { .. } | Phase::Busy => true,
+        Phase::Preparing
+        | Phase::Booting
+        | Phase::Registering
+        | Phase::Draining { .. }
+        | Phase::Retiring { .. }
+        | Phase::Gone => false,
+    };
+    serving && runner.is_some_and(|runner| runner.accepts && !runner.quiesced)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,10 @@ pub(crate) use self::{
     runner::{Kind, Runner},
 };
 
-use self::host::{aside, local};
+use self::{
+    group::membership,
+    host::{aside, local},
+};
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,15 +23,14 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         Agent, Output,
-        action::Rung,
         event::{Event, Order, OrderId},
         host::{CloudCall, EffectId, HostEffect, HostResult, JournalEntry, ToldToDrain},
         jitter::Jitter,
-        phase::{LeaveReason, Phase},
+        phase::Phase,
         policy::{AgentPolicy, Protection},
     },
     cloud::{Capabilities, Ending, ProtectionSupport, StandingOrder, TargetState},
-    invariants::Ledger,
+    invariants::{EndFacts, Ledger, Preparation},
     time::Tick,
 };
 
@@ -67,12 +69,6 @@ pub(crate) struct World {
     prepared: Option<bool>,
     /// Whether it failed, in this boot or an earlier one.
     boot_failed: bool,
-    /// What the present agent has seen to be there: the token, the platform, the runner's program.
-    opened: bool,
-    checked: bool,
-    program: bool,
-    /// Whether it has seen that there is room for a job, or that this cannot be told, since it last started a runner.
-    roomy: bool,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -158,10 +154,6 @@ impl World {
             launch: false,
             prepared: None,
             boot_failed: false,
-            opened: false,
-            checked: false,
-            program: false,
-            roomy: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
@@ -190,9 +182,14 @@ impl World {
         world
     }
 
-    /// Whether nobody but the instance ends it, so that nothing protects it.
-    fn ends_nobody(&self) -> bool {
-        self.capabilities.protection == ProtectionSupport::Never
+    /// How far the operator's own program for this boot is.
+    fn preparation(&self) -> Preparation {
+        match self.prepared {
+            _ if self.policy.before_register.is_none() => Preparation::NotAsked,
+            None => Preparation::Open,
+            Some(true) => Preparation::Succeeded,
+            Some(false) => Preparation::Failed,
+        }
     }
 
     /// The same with its runner registered, once the agent has seen that all is quiet.
@@ -253,10 +250,14 @@ impl World {
 
     /// Ended, waiting in the warm pool, or ready for jobs.
     pub(crate) fn good(&self) -> bool {
-        let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
-        self.place == Place::Gone
-            || self.excused
-            || (serves && self.runner.is_some_and(|runner| runner.accepting && !runner.quiesced && !runner.reload_due))
+        self.at_the_end(Ledger::default()).violation().is_none()
+    }
+
+    /// What is written down if this is the end.
+    fn at_the_end(&self, mut ledger: Ledger) -> Ledger {
+        let (there, runner) = (self.place != Place::Gone, self.runner.map(Runner::facts));
+        ledger.settled(there, self.excused, self.agent.phase(), runner);
+        ledger
     }
 
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
@@ -295,8 +296,7 @@ impl World {
                 None => break,
             }
         }
-        let good = self.good();
-        self.ledger.settled(good);
+        self.ledger = self.at_the_end(self.ledger);
         self
     }
 
@@ -312,7 +312,7 @@ impl World {
             runner.remembered = ToldToDrain::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
-        (self.opened, self.checked, self.program, self.roomy) = (false, false, false, false);
+        self.ledger.agent_began();
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
             Agent::new(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.jitter, self.now);
@@ -407,22 +407,22 @@ impl World {
             | Phase::Draining { .. }
             | Phase::Gone => self.retiring_since = None,
         }
-        if self.agent.phase().why() == Some(LeaveReason::Operator) && !self.called {
-            self.ledger.left_uncalled();
-        }
+        self.ledger.leaves(self.agent.phase().why(), self.called);
         if effect == HostEffect::MakeRoom {
-            self.ledger.makes_room(self.alone());
+            self.ledger.makes_room(self.runner.map(Runner::facts));
         }
         let HostEffect::Cloud(CloudCall::End(rung)) = effect else { return };
-        // Where leaving always lowers the capacity, this is how one at the floor leaves.
-        let gentle = self.capabilities.leaving_lowers_capacity && rung == Rung::Unhealthy;
-        if rung > Rung::Decrement && !gentle {
-            let long = self.retiring_since.is_some_and(|since| self.now.since(since) >= self.policy.rung_patience);
-            let elsewhere = [self.place, self.was.0].iter().any(|place| *place != Place::InService);
-            let suits =
-                rung != Rung::Unhealthy && rung != Rung::PowerOff && (self.refused || elsewhere || self.is_surplus());
-            self.ledger.ended_bluntly(self.denied || long || suits);
-        }
+        let places = [self.place, self.was.0].map(|place| membership(place, self.protected));
+        self.ledger.asked_to_end(EndFacts {
+            rung,
+            cloud: self.capabilities,
+            retiring: self.retiring_since.map_or(Duration::ZERO, |since| self.now.since(since)),
+            patience: self.policy.rung_patience,
+            places,
+            surplus: self.is_surplus(),
+            refused: self.refused,
+            denied: self.denied,
+        });
     }
 }
 

@@ -15,7 +15,7 @@ use lightsout_core::{
         jitter::Jitter,
     },
     cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HookRules, ProtectionSupport},
-    invariants::Deadline,
+    invariants::{Deadline, EndFacts, Preparation},
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     scaling::{Capacity, Past, Plan, RaiseHistory, floor, observation},
     time::Tick,
@@ -101,7 +101,9 @@ impl World<'_> {
         let jitter = Jitter::of(&format!("i-{id:017x}"));
         let policy = scaler.settings.agent.clone();
         let agent = Agent::new(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, jitter, self.now);
-        self.instances[id as usize].agent = Some(Box::new(agent));
+        let instance = &mut self.instances[id as usize];
+        instance.agent = Some(Box::new(agent));
+        instance.ledger.agent_began();
         if let Some(at) = self.instances[id as usize].spot {
             self.tell(id, Event::Ending { by: Ending::Interruption, at: Some(at) });
         }
@@ -203,7 +205,13 @@ impl World<'_> {
             HostEffect::StartRunner { .. } => {
                 let membership = self.membership(id);
                 let instance = &mut self.instances[id as usize];
-                instance.ledger.runner_started(runner.is_some(), membership, true);
+                instance.ledger.runner_started(
+                    runner.is_some(),
+                    membership,
+                    true,
+                    CLOUD.protection,
+                    Preparation::NotAsked,
+                );
                 (instance.runner, instance.ready) = (Some(ToldToDrain::No), true);
                 self.accept(id, true);
                 DONE
@@ -231,10 +239,18 @@ impl World<'_> {
             HostEffect::Pause(span) => return Done::After(span, DONE),
             HostEffect::OpenPlatform => HostResult::Platform(Ok(PlatformAnswer::Done)),
             HostEffect::Platform { call, .. } => HostResult::Platform(Ok(self.platform(id, call))),
-            HostEffect::LookForRoom => HostResult::Shortage(None),
+            HostEffect::LookForRoom => {
+                self.instances[id as usize].ledger.looked_for_room(false);
+                HostResult::Shortage(None)
+            }
             HostEffect::MakeRoom => HostResult::Room(Ok(false)),
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity(id), token_refused: false },
-            HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(id, call)),
+            HostEffect::Cloud(call) => {
+                if let CloudCall::End(rung) = call {
+                    self.judge_end(id, rung);
+                }
+                HostResult::Cloud(self.cloud(id, call))
+            }
             HostEffect::WriteJournal(_)
             | HostEffect::QuiesceRunner
             | HostEffect::NoteJobs
@@ -291,6 +307,28 @@ impl World<'_> {
             }
         }
         Ok(CloudAnswer::Done)
+    }
+
+    /// The agent asks to end. Nobody orders it to here, and no call is left without an answer: no way is in vain for as long as a blunter one
+    /// would need.
+    fn judge_end(&mut self, id: Id, rung: Rung) {
+        let membership = self.membership(id);
+        let size = self.group.group_size(id);
+        let super::Driver::Lightsout(scaler) = &self.driver else { return };
+        let facts = EndFacts {
+            rung,
+            cloud: CLOUD,
+            retiring: Duration::ZERO,
+            patience: scaler.settings.agent.rung_patience,
+            places: [membership; 2],
+            surplus: size.members > size.desired,
+            refused: size.desired <= size.min,
+            denied: false,
+        };
+        let instance = &mut self.instances[id as usize];
+        let why = instance.agent.as_ref().and_then(|agent| agent.phase().why());
+        instance.ledger.leaves(why, false);
+        instance.ledger.asked_to_end(facts);
     }
 
     fn activity(&self, id: Id) -> Activity {

@@ -72,13 +72,13 @@ impl World {
             }
             CloudCall::ExtendLaunchHook if self.held() => Ok(CloudAnswer::Hook(Some(secs(30)))),
             CloudCall::CompleteLaunchHook if self.held() => {
-                self.ledger.let_in(self.ready());
+                self.ledger.let_in(self.preparation());
                 self.go_on();
                 Ok(CloudAnswer::Done)
             }
             CloudCall::End(Rung::Abandon) if self.held() => {
                 let deadline = self.started + self.policy.boot_deadline;
-                self.ledger.launch_given_up(self.boot_failed || deadline <= self.now);
+                self.ledger.launch_given_up(self.boot_failed, deadline, self.now);
                 // Another one is launched in its place, and no termination hook holds this one.
                 self.end();
                 Ok(CloudAnswer::Done)
@@ -143,12 +143,6 @@ impl World {
     /// The launch hook lets it go on.
     pub(super) fn go_on(&mut self) {
         self.go(if self.place == Place::Warming { Place::Warmed } else { Place::Proceeding });
-    }
-
-    /// Whether nothing is missing but the start of the runner.
-    fn ready(&self) -> bool {
-        let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
-        prepared && self.opened && self.checked && self.program && self.roomy
     }
 
     /// Those that count towards the group's capacity.

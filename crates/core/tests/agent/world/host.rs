@@ -6,7 +6,7 @@ use lightsout_core::{
     agent::policy::Protection,
     cloud::{CloudError, CloudErrorKind},
     exchange::{ErrorKind, ExchangeError},
-    invariants::Deadline,
+    invariants::{Deadline, Part},
     platform::{Drained, Requests, Signal},
 };
 
@@ -34,11 +34,13 @@ impl World {
                     .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
             }
             HostEffect::StartRunner { .. } => {
-                let protect = self.policy.protection.on(self.capabilities) == Protection::Always && !self.ends_nobody();
-                self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
-                let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
-                self.ledger.runner_started_prepared(prepared);
-                self.ledger.runner_started_with_room(std::mem::take(&mut self.roomy));
+                self.ledger.runner_started(
+                    self.runner.is_some(),
+                    membership(self.place, self.protected),
+                    self.policy.protection.on(self.capabilities) == Protection::Always,
+                    self.capabilities.protection,
+                    self.preparation(),
+                );
                 assert!(std::mem::take(&mut self.launch), "started without a registration");
                 self.runner = Some(Runner::FRESH);
             }
@@ -81,9 +83,9 @@ impl World {
                 }
             }
             HostEffect::NoteJobs | HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
-            HostEffect::FindProgram => self.program = true,
+            HostEffect::FindProgram => self.ledger.seen(Part::Program),
             HostEffect::OpenPlatform => {
-                self.opened = true;
+                self.ledger.seen(Part::Token);
                 return HostResult::Platform(Ok(PlatformAnswer::Done));
             }
             HostEffect::Platform { call: PlatformCall::Register | PlatformCall::Undrain, .. } if self.cleaning => {
@@ -91,11 +93,11 @@ impl World {
                 return HostResult::Platform(Err(ExchangeError::new(ErrorKind::Unreachable, why)));
             }
             HostEffect::LookForRoom => {
-                self.roomy |= !self.full;
+                self.ledger.looked_for_room(self.full);
                 return HostResult::Shortage(self.full.then(|| "full".into()));
             }
             HostEffect::MakeRoom => {
-                self.ledger.makes_room(self.alone());
+                self.ledger.makes_room(self.runner.map(Runner::facts));
                 return HostResult::Room(Ok(std::mem::take(&mut self.full)));
             }
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
@@ -109,7 +111,7 @@ impl World {
 
     fn platform(&mut self, call: PlatformCall) -> PlatformAnswer {
         match (call, &mut self.runner, self.kind) {
-            (PlatformCall::Check, ..) => self.checked = true,
+            (PlatformCall::Check, ..) => self.ledger.seen(Part::Platform),
             (PlatformCall::Register, ..) => self.launch = true,
             (PlatformCall::Drain, None, _) => return PlatformAnswer::Drained(Drained::Empty),
             (PlatformCall::Drain, Some(runner), Kind::Remove) if runner.job => {
@@ -150,11 +152,6 @@ impl World {
     /// Whether room is being made, by this agent or an earlier one.
     pub(super) fn makes_room(&self) -> bool {
         self.cleaning || self.open.iter().any(|(_, effect)| *effect == HostEffect::MakeRoom)
-    }
-
-    /// Whether no job runs and none can come.
-    pub(super) fn alone(&self) -> bool {
-        self.runner.is_none_or(|runner| !runner.job && !runner.handed_out && !runner.asking && !runner.accepting)
     }
 
     pub(super) fn truth(&self) -> Activity {

@@ -9,7 +9,7 @@ use lightsout_core::{
         host::{CloudAnswer, CloudCall, HostEffect, HostResult},
         phase::Phase,
     },
-    cloud::{CloudErrorKind, Ending, TargetState},
+    cloud::{CloudErrorKind, Ending, ProtectionSupport, TargetState},
     exchange::ErrorKind,
 };
 
@@ -156,7 +156,8 @@ impl World {
         may(runner.is_some_and(|runner| !runner.job && !runner.handed_out) && left.faults > 0, Move::RunnerDies);
         may(left.crashes > 0, Move::Crash);
         // Where an ending cannot be held off, only protection keeps the group from it, or that it ends nobody.
-        let choosable = self.capabilities.termination_hook.is_some() || !(self.protected || self.ends_nobody());
+        let choosable = self.capabilities.termination_hook.is_some()
+            || !(self.protected || self.capabilities.protection == ProtectionSupport::Never);
         may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
         may(left.notices > 0 && self.held(), Move::HookContinues);
         may(left.notices > 0 && self.held(), Move::HookAbandons);
@@ -203,7 +204,7 @@ impl World {
             Move::Lose(index) => {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
-                self.roomy |= effect == HostEffect::LookForRoom;
+                self.looked_in_vain(effect);
                 // The disk did not take it; what was told the host remembers until it crashes.
                 match (effect, &mut self.runner) {
                     (HostEffect::NoteTold(told), Some(runner)) => runner.remembered = told,
@@ -216,7 +217,7 @@ impl World {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
                 self.perform(effect);
-                self.roomy |= effect == HostEffect::LookForRoom;
+                self.looked_in_vain(effect);
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
             Move::Reject(index) => {
@@ -413,10 +414,17 @@ impl World {
         self.tell(Event::Woke { unseen });
     }
 
+    /// What an answer that did not come would have told, cannot be told.
+    fn looked_in_vain(&mut self, effect: HostEffect) {
+        if effect == HostEffect::LookForRoom {
+            self.ledger.looked_for_room(false);
+        }
+    }
+
     /// A job comes.
     fn no_room_is_made(&mut self) {
         if self.makes_room() {
-            self.ledger.makes_room(false);
+            self.ledger.makes_room(self.runner.map(Runner::facts));
         }
     }
 }

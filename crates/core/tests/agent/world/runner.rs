@@ -2,6 +2,7 @@
 
 use lightsout_core::{
     agent::host::ToldToDrain,
+    invariants::RunnerFacts,
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
 };
 
@@ -12,7 +13,7 @@ pub(crate) enum Kind {
     Signal,
     /// A signal that also cancels a request that is on its way, and with it the job that the platform hands out (gitlab-runner).
     CancelsRequests,
-    /// The same signal cancels when it comes again (Buildkite, CircleCI).
+    /// The same signal cancels when it comes again.
     SameSignal,
     /// The platform stops sending and says whether a job runs (StackGuardian, Spacelift).
     Call,
@@ -62,6 +63,16 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
+    /// What a rule may know of it.
+    pub(super) fn facts(self) -> RunnerFacts {
+        RunnerFacts {
+            job: self.job,
+            asks: self.asking || self.handed_out,
+            accepts: self.accepting,
+            quiesced: self.quiesced || self.reload_due,
+        }
+    }
+
     pub(super) const FRESH: Self = Self {
         accepting: true,
         remembered: ToldToDrain::No,
