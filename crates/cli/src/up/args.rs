@@ -98,14 +98,13 @@ pub(crate) struct Args {
     /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse_duration, help_heading = "Fleet")]
     pub(crate) tick: Duration,
-    /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
+    /// Have the platform post its webhook to the scaler, which then looks at once; where it has one
     #[arg(long, help_heading = "Fleet")]
     pub(crate) webhook: bool,
     /// Give the group a launch hook, so that an instance is in service only once its agent is ready for jobs
     #[arg(long, help_heading = "Fleet")]
     pub(crate) launch_hook: bool,
-    /// Use the vendor's own gitlab-runner or buildkite-agent instead of the small built-in one (with --platform gitlab or
-    /// buildkite)
+    /// Use the vendor's own runner instead of the small built-in one; where it can be had without its vendor's cloud
     #[arg(long, value_name = "PATH", help_heading = "Fleet")]
     pub(crate) runner: Option<PathBuf>,
     /// More settings for the agents, as user data would write them: a TOML file; may be repeated, later ones win

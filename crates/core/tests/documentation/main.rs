@@ -12,6 +12,7 @@ mod migration;
 mod monitoring;
 mod records;
 mod rights;
+mod seventh;
 
 use std::{
     collections::BTreeSet,

@@ -15,9 +15,14 @@ mod variables;
 use std::{any::Any, sync::Arc};
 
 use lightsout_core::{
-    platform::{self, Config, QueueConfig, RunnerConfig},
+    platform::{self, Config, KINDS, QueueConfig, RunnerConfig},
     settings::*,
 };
+
+/// All of them, as a message lists them.
+fn platform_names() -> String {
+    KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+}
 
 /// The problems of one file `f.toml`, one a line.
 fn problems<T>(parsed: Result<T, Problems>) -> Vec<String> {
