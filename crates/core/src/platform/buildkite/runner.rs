@@ -6,14 +6,15 @@ use super::{BuildkiteRunnerSettings, NAME, config, queue::metrics, settings::che
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings,
+        Versions,
         answer::{self, Remedies, RequestContext},
         job_pid_file,
     },
 };
 
 /// Version 4 has other keys for how long a cancelled job may take (its changelog).
-const VERSIONS: &KnownVersions = &KnownVersions {
+pub(super) const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "buildkite-agent",
     majors: 3..=4,
     at_stake: "it may ignore how long a cancelled job may take, and so report none before a spot deadline",
@@ -27,12 +28,6 @@ const REMEDIES: Remedies = Remedies {
                 instance's",
     not_found: "the token's cluster has no such queue: correct the queue's key, or use an agent token of the cluster that the queue is in",
 };
-
-impl BuildkiteRunnerSettings {
-    pub(super) fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
-    }
-}
 
 /// Runs Buildkite's agent on the instance.
 #[derive(Clone, Debug)]

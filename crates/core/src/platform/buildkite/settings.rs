@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{CLOUD, config::is_plain};
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    platform::answer::check_token,
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -84,16 +84,6 @@ impl BuildkiteRunnerSettings {
             cancel_grace_period: Duration::from_secs(8),
             build_path: None,
             hooks_path: PathBuf::from("/etc/buildkite-agent/hooks"),
-        }
-    }
-
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        DrainRules {
-            drain: DrainBy::Signal(Signal::Term),
-            undrain: UndrainBy::Relaunch,
-            abort: Signal::Quit,
-            quiesce: false,
         }
     }
 

@@ -6,7 +6,8 @@ use super::{CircleCiRunnerSettings, NAME, config, settings::check_class_token};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings,
+        Versions,
         answer::{self, refuse},
         job_pid_file,
     },
@@ -14,18 +15,12 @@ use crate::{
 
 /// The keys are those of machine runner 3 (CircleCI documentation, "Machine runner 3 configuration reference"). Its source is not published, and
 /// `--version` is documented for its predecessor alone (circleci-docs pull request 7588): users' scripts call it, and no answer is a doubt.
-const VERSIONS: &KnownVersions = &KnownVersions {
+pub(super) const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "circleci-runner",
     majors: 3..=3,
     at_stake: "it may ignore command_prefix, by which a task is seen, or take a first SIGTERM for an order to cancel its task",
     oldest: None,
 };
-
-impl CircleCiRunnerSettings {
-    pub(super) fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
-    }
-}
 
 /// Runs CircleCI's machine runner on the instance.
 #[derive(Clone, Debug)]

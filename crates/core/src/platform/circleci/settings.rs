@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{CLOUD, config::is_plain};
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    platform::answer::check_token,
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -100,17 +100,6 @@ impl CircleCiRunnerSettings {
             cleanup_working_directory: true,
             task_agent_directory: None,
             command_prefix: Vec::new(),
-        }
-    }
-
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        // The second SIGTERM cancels the task: the first was the drain.
-        DrainRules {
-            drain: DrainBy::Signal(Signal::Term),
-            undrain: UndrainBy::Relaunch,
-            abort: Signal::Term,
-            quiesce: false,
         }
     }
 

@@ -7,8 +7,8 @@ use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program},
     platform::{
-        DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Signal,
-        UndrainBy, Versions, answer, answer::excerpt,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings, Signal,
+        Versions, answer, answer::excerpt,
     },
     settings::Problem,
 };
@@ -52,16 +52,6 @@ pub struct CommandRunnerSettings {
 }
 
 impl CommandRunnerSettings {
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        DrainRules {
-            drain: if self.drain.is_some() { DrainBy::Call } else { DrainBy::Signal(self.drain_signal) },
-            undrain: if self.undrain.is_some() { UndrainBy::Call } else { UndrainBy::Relaunch },
-            abort: self.abort_signal,
-            quiesce: false,
-        }
-    }
-
     /// Only the runner itself, drained and aborted by `SIGTERM`, its children being its jobs; 30 s for each program.
     pub fn new(run: Vec<String>) -> Self {
         Self {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
-        RunnerPlatform, RunnerSettings, Secrets, Signal, Versions,
+        Config, DrainBy, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
     },
     settings::{Key, Section, Side},
 };
@@ -71,7 +71,12 @@ impl RunnerSettings for CommandRunnerSettings {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.drain_rules()
+        DrainRules {
+            drain: if self.drain.is_some() { DrainBy::Call } else { DrainBy::Signal(self.drain_signal) },
+            undrain: if self.undrain.is_some() { UndrainBy::Call } else { UndrainBy::Relaunch },
+            abort: self.abort_signal,
+            quiesce: false,
+        }
     }
 
     fn needs(&self) -> RunnerNeeds {

@@ -12,12 +12,12 @@ use crate::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
     },
     platform::{
-        DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, Versions,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Versions,
         answer::{self, Remedies, RequestContext},
     },
 };
 
-const VERSIONS: &KnownVersions = &KnownVersions {
+pub(super) const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "gitlab-runner",
     majors: 16..=19,
     at_stake: "a drain counts on how it reads its configuration again and on the names of its metrics",
@@ -32,12 +32,6 @@ const REMEDIES: Remedies = Remedies {
     forbidden: TOKEN_INVALID,
     not_found: "there is no runner API there; check the url (GitLab 16 or later is needed)",
 };
-
-impl GitLabRunnerSettings {
-    pub(super) fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
-    }
-}
 
 /// Runs a GitLab runner on the instance.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    platform::answer::check_token,
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -114,16 +114,6 @@ pub struct GitLabRunnerSettings {
 }
 
 impl GitLabRunnerSettings {
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        DrainRules {
-            drain: DrainBy::Signal(Signal::Quit),
-            undrain: UndrainBy::Relaunch,
-            abort: Signal::Term,
-            quiesce: true,
-        }
-    }
-
     /// Refuses what no settings file could say.
     pub(super) fn check(&self) -> Result<(), Problem> {
         if self.program.trim().is_empty() {

@@ -13,7 +13,7 @@ use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
-        DrainRules, Drained, File, HostContext, Launch, Probe, RegisterFor, RunnerPlatform, Versions,
+        DrainRules, Drained, File, HostContext, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Versions,
         answer::{self, Remedies, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy, Versions},
+    platform::Versions,
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -74,12 +74,6 @@ pub struct StackGuardianRunnerSettings {
 }
 
 impl StackGuardianRunnerSettings {
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        // SIGTERM ends the tasks first, so that the ECS agent can tell that they stopped.
-        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term, quiesce: false }
-    }
-
     /// Refuses what no settings file could say.
     pub(super) fn check(&self) -> Result<(), Problem> {
         check_organization(&self.organization)?;

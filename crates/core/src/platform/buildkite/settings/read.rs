@@ -9,9 +9,9 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
-        RunnerPlatform, RunnerSettings, Secrets, Versions,
-        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME},
+        Config, DrainBy, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
+        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME, runner::VERSIONS},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -36,7 +36,12 @@ impl RunnerSettings for BuildkiteRunnerSettings {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.drain_rules()
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Term),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Quit,
+            quiesce: false,
+        }
     }
 
     fn needs(&self) -> RunnerNeeds {
@@ -49,7 +54,7 @@ impl RunnerSettings for BuildkiteRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        self.versions()
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

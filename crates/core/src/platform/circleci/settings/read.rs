@@ -6,9 +6,9 @@ use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_class
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
-        RunnerPlatform, RunnerSettings, Secrets, Versions,
-        circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
+        Config, DrainBy, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
+        circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME, runner::VERSIONS},
     },
     settings::Section,
 };
@@ -36,7 +36,13 @@ impl RunnerSettings for CircleCiRunnerSettings {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.drain_rules()
+        // The second SIGTERM cancels the task: the first was the drain.
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Term),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Term,
+            quiesce: false,
+        }
     }
 
     fn needs(&self) -> RunnerNeeds {
@@ -50,7 +56,7 @@ impl RunnerSettings for CircleCiRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        self.versions()
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

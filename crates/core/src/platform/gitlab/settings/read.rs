@@ -8,9 +8,9 @@ use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        Config, DrainRules, HostContext, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests,
-        RunnerConfig, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Versions,
-        gitlab::{self, GitLabRunner, NAME, config, metrics},
+        Config, DrainBy, DrainRules, HostContext, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, Quiesce,
+        Requests, RunnerConfig, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
+        gitlab::{self, GitLabRunner, NAME, config, metrics, runner::VERSIONS},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -40,7 +40,12 @@ impl RunnerSettings for GitLabRunnerSettings {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.drain_rules()
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Quit),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Term,
+            quiesce: true,
+        }
     }
 
     fn needs(&self) -> RunnerNeeds {
@@ -53,7 +58,7 @@ impl RunnerSettings for GitLabRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        self.versions()
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
     }
 
     fn uses_engine(&self) -> bool {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
-        RunnerPlatform, RunnerSettings, Secrets, Versions,
+        Config, DrainBy, DrainRules, JobFilter, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
     settings::{SecretSource, Section},
@@ -39,7 +39,8 @@ impl RunnerSettings for StackGuardianRunnerSettings {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.drain_rules()
+        // SIGTERM ends the tasks first, so that the ECS agent can tell that they stopped.
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term, quiesce: false }
     }
 
     fn needs(&self) -> RunnerNeeds {
