@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 pub use self::options::BuildkiteOptions;
 use super::{
     contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
-    demo::Demo,
     jobs::{Job, JobEvent},
     protocol::Connect,
     webhook::{Webhook, WebhookDelivery},
@@ -34,14 +33,6 @@ pub const KIND: PlatformKind = PlatformKind::new("buildkite", "Buildkite", || Bu
 impl VendorOptions for BuildkiteOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(Buildkite::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
     contract::{
         CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
     },
-    demo::Demo,
     jobs::Job,
     protocol::Connect,
     workers::{JobFilter, Worker},
@@ -37,14 +36,6 @@ pub const KIND: PlatformKind = PlatformKind::new("circleci", "CircleCI", || Circ
 impl VendorOptions for CircleCiOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(CircleCi::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one vendor's platform has to provide, and what all of them work on.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -67,13 +67,13 @@ impl Serialize for PlatformKind {
 }
 
 /// What an embedded platform holds when it starts. It is made from the options of one vendor.
-#[derive(Debug)]
-pub struct PlatformOptions(Box<dyn VendorOptions>);
+#[derive(Clone, Debug)]
+pub struct PlatformOptions(Arc<dyn VendorOptions>);
 
 impl PlatformOptions {
     /// How a whole fleet runs on it.
     pub fn demo(&self) -> &dyn Demo {
-        self.0.demo()
+        &*self.0
     }
 
     /// The platform itself.
@@ -82,28 +82,16 @@ impl PlatformOptions {
     }
 }
 
-impl Clone for PlatformOptions {
-    fn clone(&self) -> Self {
-        Self(self.0.boxed())
-    }
-}
-
 impl<T: VendorOptions + 'static> From<T> for PlatformOptions {
     fn from(options: T) -> Self {
-        Self(Box::new(options))
+        Self(Arc::new(options))
     }
 }
 
 /// The options of one vendor.
-pub(crate) trait VendorOptions: fmt::Debug + Send + Sync {
+pub(crate) trait VendorOptions: Demo + fmt::Debug + Send + Sync {
     /// The platform with these options.
     fn open(&self) -> Box<dyn Platform>;
-
-    /// How a whole fleet runs on it.
-    fn demo(&self) -> &dyn Demo;
-
-    /// A copy.
-    fn boxed(&self) -> Box<dyn VendorOptions>;
 }
 
 /// One vendor's API and rules over the common jobs and runners.

@@ -29,7 +29,6 @@ use super::{
     contract::{
         CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
     },
-    demo::Demo,
     etag::conditional,
     jobs::{Job, JobEvent},
     protocol::Connect,
@@ -49,14 +48,6 @@ pub const KIND: PlatformKind = PlatformKind::new("github", "GitHub Actions", || 
 impl VendorOptions for GitHubOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(GitHub::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 

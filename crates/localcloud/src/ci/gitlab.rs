@@ -28,7 +28,6 @@ use self::{
 };
 use super::{
     contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
-    demo::Demo,
     etag::conditional,
     jobs::{Cause, Job, JobEvent, JobOutcome},
     protocol::Connect,
@@ -53,14 +52,6 @@ pub const KIND: PlatformKind = PlatformKind::new("gitlab", "GitLab", || GitLabOp
 impl VendorOptions for GitLabOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(GitLab::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
     contract::{
         CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
     },
-    demo::Demo,
     jobs::Job,
     protocol::Connect,
     workers::{DrainState, Worker},
@@ -35,14 +34,6 @@ pub const KIND: PlatformKind = PlatformKind::new("spacelift", "Spacelift", || Sp
 impl VendorOptions for SpaceliftOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(Spacelift::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 

@@ -15,7 +15,6 @@ pub use self::options::StackGuardianOptions;
 use self::route::Route;
 use super::{
     contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
-    demo::Demo,
     jobs::{Cause, Job},
     protocol::Connect,
     workers::{DrainState, Worker},
@@ -33,14 +32,6 @@ pub const KIND: PlatformKind =
 impl VendorOptions for StackGuardianOptions {
     fn open(&self) -> Box<dyn Platform> {
         Box::new(StackGuardian::new(self.clone()))
-    }
-
-    fn demo(&self) -> &dyn Demo {
-        self
-    }
-
-    fn boxed(&self) -> Box<dyn VendorOptions> {
-        Box::new(self.clone())
     }
 }
 
