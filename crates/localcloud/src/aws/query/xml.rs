@@ -7,6 +7,13 @@ use std::fmt::Display;
 pub(crate) struct Xml(String);
 
 impl Xml {
+    /// How EC2 says that it was done, where there is nothing more to say.
+    pub(crate) fn done() -> Self {
+        let mut xml = Self::default();
+        xml.text("return", true);
+        xml
+    }
+
     /// `<name>value</name>`.
     pub(crate) fn text(&mut self, name: &str, value: impl Display) {
         self.open(name);

@@ -50,7 +50,7 @@ pub(crate) fn modify(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     if let Some(instance) = cloud.inventory.instances.get_mut(&id) {
         instance.shutdown = shutdown;
     }
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// `ModifyInstanceMetadataOptions`: what is left out stays as it is.
@@ -102,10 +102,4 @@ fn instance<'c>(cloud: &'c Cloud, form: &Form<'_>) -> Result<&'c Instance, AwsEr
 
 fn unavailable(attribute: &str) -> AwsError {
     AwsError::new("UnsupportedOperation", format!("The attribute {attribute} is not available here."))
-}
-
-fn done() -> Xml {
-    let mut xml = Xml::default();
-    xml.text("return", true);
-    xml
 }

@@ -54,21 +54,21 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
 pub(crate) fn deregister(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let image = image(cloud, form)?;
     cloud.inventory.gone_images.insert(image);
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// `EnableImageDeprecation`. Launches go on to work.
 pub(crate) fn deprecate(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let (image, at) = (image(cloud, form)?, form.need("DeprecateAt")?.to_owned());
     cloud.inventory.deprecated_images.insert(image, at);
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// `DisableImageDeprecation`.
 pub(crate) fn undeprecate(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let image = image(cloud, form)?;
     cloud.inventory.deprecated_images.remove(&image);
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// Nobody made it here: it is as old as the first that names it.
@@ -98,10 +98,4 @@ fn image(cloud: &Cloud, form: &Form<'_>) -> Result<String, AwsError> {
 
 fn not_found(image: &str) -> AwsError {
     AwsError::new("InvalidAMIID.NotFound", format!("The image id '[{image}]' does not exist"))
-}
-
-fn done() -> Xml {
-    let mut xml = Xml::default();
-    xml.text("return", true);
-    xml
 }

@@ -97,9 +97,7 @@ pub(crate) fn reboot(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> Call
     for id in ids {
         cloud.reboot_machine(id, now);
     }
-    let mut xml = Xml::default();
-    xml.text("return", true);
-    Ok(Some(xml))
+    Ok(Some(Xml::done()))
 }
 
 fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) -> CallResult {

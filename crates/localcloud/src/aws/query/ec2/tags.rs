@@ -27,7 +27,7 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
             }
         }
     }
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// `DeleteTags`; a value, when given, must be the present one.
@@ -43,7 +43,7 @@ pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
             }
         }
     }
-    Ok(Some(done()))
+    Ok(Some(Xml::done()))
 }
 
 /// `DescribeTags`.
@@ -115,10 +115,4 @@ fn own_key<'a>(tag: &Form<'a>) -> Result<&'a str, AwsError> {
         return Err(AwsError::new("InvalidParameterValue", message));
     }
     Ok(key)
-}
-
-fn done() -> Xml {
-    let mut xml = Xml::default();
-    xml.text("return", true);
-    xml
 }
