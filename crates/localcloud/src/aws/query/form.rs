@@ -101,6 +101,12 @@ impl<'a> Form<'a> {
         values.flatten().map(String::as_str).collect()
     }
 
+    /// Like [`Form::list`], with one value at least.
+    pub(crate) fn need_list(&self, name: &str) -> Result<Vec<&'a str>, AwsError> {
+        let values = self.list(name);
+        if values.is_empty() { Err(self.missing(name)) } else { Ok(values) }
+    }
+
     /// Like [`Form::list`], but no longer than the API allows.
     pub(crate) fn list_up_to(&self, name: &str, limit: usize) -> Result<Vec<&'a str>, AwsError> {
         let values = self.list(name);

@@ -167,10 +167,7 @@ fn simulate(iam: &Iam, form: &Form<'_>) -> CallResult {
     let name = source.split_once(":role/").map(|(_, path)| path.rsplit('/').next().unwrap_or_default());
     let role =
         name.and_then(|name| iam.roles.get(name)).ok_or_else(|| not_found(&format!("{source} does not exist.")))?;
-    let (actions, mut resources) = (form.list("ActionNames"), form.list("ResourceArns"));
-    if actions.is_empty() {
-        return Err(form.missing("ActionNames"));
-    }
+    let (actions, mut resources) = (form.need_list("ActionNames")?, form.list("ResourceArns"));
     if resources.is_empty() {
         resources.push("*");
     }

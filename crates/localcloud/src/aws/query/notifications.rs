@@ -25,10 +25,7 @@ pub(crate) fn put(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallRes
     if !topic.starts_with("arn:aws:sns:") {
         return Err(AwsError::validation(format!("Invalid topic ARN: {topic}")));
     }
-    let wanted = form.list("NotificationTypes");
-    if wanted.is_empty() {
-        return Err(form.missing("NotificationTypes"));
-    }
+    let wanted = form.need_list("NotificationTypes")?;
     let known = |wanted: &&str| TYPES.iter().copied().find(|known| known == wanted);
     let types = wanted.iter().map(|wanted| {
         known(wanted).ok_or_else(|| AwsError::validation(format!("\"{wanted}\" is not a valid Notification Type")))

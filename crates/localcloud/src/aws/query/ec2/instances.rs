@@ -82,10 +82,7 @@ pub(crate) fn stop(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallRe
 
 /// `RebootInstances`: the operating system is told to, and the instance is running all the while.
 pub(crate) fn reboot(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
-    let ids = form.list("InstanceId");
-    if ids.is_empty() {
-        return Err(form.missing("InstanceId"));
-    }
+    let ids = form.need_list("InstanceId")?;
     check(&ids, |id| cloud.instance(id).is_some())?;
     let off = ids.iter().find(|id| cloud.instance(id).is_some_and(|instance| instance.ec2_state != Ec2State::Running));
     if let Some(id) = off {
@@ -101,10 +98,7 @@ pub(crate) fn reboot(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> Call
 }
 
 fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) -> CallResult {
-    let ids = form.list("InstanceId");
-    if ids.is_empty() {
-        return Err(form.missing("InstanceId"));
-    }
+    let ids = form.need_list("InstanceId")?;
     check(&ids, |id| cloud.instance(id).is_some())?;
     let before: Vec<(&str, Ec2State)> =
         ids.into_iter().filter_map(|id| cloud.instance(id).map(|instance| (id, instance.ec2_state))).collect();

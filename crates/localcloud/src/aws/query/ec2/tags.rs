@@ -88,10 +88,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
 
 /// The resources of a call; all of them exist.
 fn resources<'a>(cloud: &Cloud, form: &Form<'a>) -> Result<Vec<&'a str>, AwsError> {
-    let ids = form.list("ResourceId");
-    if ids.is_empty() {
-        return Err(form.missing("ResourceId"));
-    }
+    let ids = form.need_list("ResourceId")?;
     for id in &ids {
         if !cloud.inventory.templates.contains_key(*id) {
             check(&[id], |id| cloud.instance(id).is_some())?;
