@@ -40,7 +40,7 @@ pub(crate) fn read(config: &[PathBuf], root: &Root, tags: &Tags) -> SettingsFact
             facts.settings = Some(settings);
         }
         Err(problems) => {
-            let (missing, wrong): (Vec<_>, Vec<_>) = problems.0.iter().partition(|problem| problem.is_missing());
+            let (missing, wrong): (Vec<_>, Vec<_>) = problems.0.iter().partition(|problem| problem.missing);
             facts.missing = missing.iter().map(ToString::to_string).collect();
             facts.problems = wrong.iter().map(ToString::to_string).collect();
         }

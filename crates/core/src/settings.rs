@@ -36,7 +36,7 @@ pub use log_stream::LogStream;
 pub use metrics::{METRICS_KEYS, MetricsSettings};
 pub use object::{NoObjectAddress, ObjectAddress, ObjectStore};
 pub use prices::{MACHINE_PRICE_KEYS, PRICES_KEYS, Prices};
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, SettingLocation};
 pub(crate) use reader::{PLACES, Section};
 pub use records::{RECORDS_KEYS, RecordsSettings};
 pub use runner_environment::{DEFAULT_RUNNER_USER, RunnerEnvironment, RunnerVariable};

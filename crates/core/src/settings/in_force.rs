@@ -66,19 +66,12 @@ fn table<'a>(of: &'a Table, key: &str) -> Option<&'a Table> {
 fn list(section: &str, keys: &[Key], table: Option<&Table>, all: &mut Vec<Setting>) {
     for key in keys.iter().filter(|key| key.side != Side::Scaler) {
         let (value, from) = match (table.and_then(|table| table.get(key.name)), key.default) {
-            (Some(node), _) => (shown(key, node), origin(node)),
+            (Some(node), _) => (shown(key, node), node.place.to_string()),
             (None, Some(default)) => (default.replace('`', ""), "default".to_owned()),
             // One of several that may stand there; another one does.
             (None, None) => continue,
         };
         all.push(Setting { key: format!("{section}.{}", key.name), value, from });
-    }
-}
-
-fn origin(node: &Node) -> String {
-    match node.place.line {
-        0 => node.place.file.to_string(),
-        line => format!("{}:{line}", node.place.file),
     }
 }
 

@@ -4,25 +4,34 @@ use std::{fmt, sync::Arc};
 
 use crate::exchange::{ErrorKind, ExchangeError};
 
-/// How [`Problem::wrong`] begins when something is not there.
-pub(super) const MISSING: &str = "is missing";
-
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SettingLocation {
-    /// The file's name.
-    pub(super) file: Arc<str>,
-    /// The line, from 1.
-    pub(super) line: usize,
+pub struct SettingLocation {
+    /// The file's name, or what else holds values.
+    pub file: Arc<str>,
+    /// The line in it, from 1; `None` when the whole is meant.
+    pub line: Option<usize>,
+}
+
+impl SettingLocation {
+    /// All of what has this name.
+    pub(super) fn whole(name: impl Into<Arc<str>>) -> Self {
+        Self { file: name.into(), line: None }
+    }
+}
+
+impl fmt::Display for SettingLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
 }
 
 /// One thing that is wrong in the settings, or doubtful when it is a warning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The file; empty when the problem is that there is none.
-    pub file: Arc<str>,
-    /// The line in it, from 1; 0 when no line is meant.
-    pub line: usize,
+    /// Where; `None` when the problem is that there is no file.
+    pub place: Option<SettingLocation>,
     /// The full path of the key, such as `pool[linux].slots`.
     pub key: String,
     /// The value as it was written; `None` when there is none or when it may be a secret.
@@ -31,17 +40,20 @@ pub struct Problem {
     pub wrong: String,
     /// What to do.
     pub remedy: String,
+    /// Whether it is that something is not there, which may stand in another file.
+    pub missing: bool,
 }
 
 impl Problem {
-    /// Whether it is that something is not there, which may stand in another file.
-    pub fn is_missing(&self) -> bool {
-        self.value.is_none() && self.wrong.starts_with(MISSING)
-    }
-
     /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
     pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { file: Arc::default(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }
+        let (key, wrong, remedy) = (key.into(), wrong.into(), remedy.into());
+        Self { place: None, key, value: None, wrong, remedy, missing: false }
+    }
+
+    /// The same, of what stands there.
+    pub(super) fn at(self, place: &SettingLocation) -> Self {
+        Self { place: Some(place.clone()), ..self }
     }
 }
 
@@ -54,10 +66,8 @@ impl From<Problem> for ExchangeError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&*self.file, self.line) {
-            ("", _) => {}
-            (file, 0) => write!(f, "{file}: ")?,
-            (file, line) => write!(f, "{file}:{line}: ")?,
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
         }
         match (self.key.as_str(), &self.value) {
             ("", _) => {}

@@ -3,13 +3,13 @@
 mod required;
 mod values;
 
-use std::{cell::RefCell, sync::Arc};
+use std::cell::RefCell;
 
 use strsim::osa_distance;
 
 use super::{
     Fragment, Problem, Problems,
-    problem::{MISSING, SettingLocation},
+    problem::SettingLocation,
     tree::{Node, Table, Value},
 };
 pub(crate) use required::PLACES;
@@ -59,7 +59,7 @@ pub(crate) struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// The whole of the settings, which lack what the first file lacks.
     pub(in crate::settings) fn root(table: &'a Table, fragments: &[Fragment]) -> Self {
-        let place = fragments.first().map(|fragment| SettingLocation { file: fragment.path.as_str().into(), line: 0 });
+        let place = fragments.first().map(|fragment| SettingLocation::whole(fragment.path.as_str()));
         Self { path: String::new(), table: Some(table), place }
     }
 
@@ -135,15 +135,9 @@ impl<'a> Section<'a> {
 
     /// Notes that what has this path is missing.
     pub(crate) fn lacking(&self, path: &str, what: &str, remedy: impl Into<String>) {
-        let place = self.layers[0].place.as_ref();
-        self.report.problem(Problem {
-            file: place.map(|place| Arc::clone(&place.file)).unwrap_or_default(),
-            line: place.map_or(0, |place| place.line),
-            key: path.into(),
-            value: None,
-            wrong: format!("{MISSING}: {what}"),
-            remedy: remedy.into(),
-        });
+        let place = self.layers[0].place.clone();
+        let problem = Problem::new(path, format!("is missing: {what}"), remedy);
+        self.report.problem(Problem { place, missing: true, ..problem });
     }
 
     /// Notes that a key's value cannot be, beside the others.
@@ -213,14 +207,7 @@ pub(in crate::settings) fn suggestion(key: &str, known: &[&str]) -> String {
 
 /// A problem with a value that is there.
 pub(crate) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
-    Problem {
-        file: Arc::clone(&node.place.file),
-        line: node.place.line,
-        key: path.into(),
-        value: Some(node.value.to_string()),
-        wrong: what.into(),
-        remedy: remedy.into(),
-    }
+    Problem { value: Some(node.value.to_string()), ..Problem::new(path, what, remedy).at(&node.place) }
 }
 
 /// A path as it stands in the brackets of a TOML header: without the names of pools.

@@ -1,8 +1,6 @@
 //! Settings from the instance's tags: the last word, for one instance or one group, without another image. They are few, and none names a
 //! program, a secret or an address: who may tag an instance need not be one who may run something on it.
 
-use std::sync::Arc;
-
 use super::{
     Problem,
     keys::{Side, names},
@@ -75,15 +73,8 @@ pub fn tag_table() -> String {
 pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Report) {
     for (key, text) in tags {
         let Some(name) = key.strip_prefix(TAG_PREFIX).filter(|name| !WRITTEN.contains(name)) else { continue };
-        let place = SettingLocation { file: format!("instance tag {key}").into(), line: 0 };
-        let problem = |wrong: &str, remedy: String| Problem {
-            file: place.file.clone(),
-            line: 0,
-            key: String::new(),
-            value: None,
-            wrong: wrong.into(),
-            remedy,
-        };
+        let place = SettingLocation::whole(format!("instance tag {key}"));
+        let problem = |wrong: &str, remedy: String| Problem::new("", wrong, remedy).at(&place);
         let Some(tag) = TAGS.iter().find(|tag| tag.name == name) else {
             let known: Vec<_> = TAGS.iter().map(|tag| tag.name).collect();
             report.warning(problem("is not a setting that a tag can hold", suggestion(name, &known)));
@@ -109,7 +100,12 @@ pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Repor
 /// The table at `key`, made if it is absent; `None` when something else stands there.
 fn child<'a>(whole: &'a mut Table, key: &str, place: &SettingLocation) -> Option<&'a mut Table> {
     let absent = || Node { place: place.clone(), value: Value::Table(Table::new()) };
-    match &mut whole.entry(key.to_owned()).or_insert_with(absent).value {
+    table(whole.entry(key.to_owned()).or_insert_with(absent))
+}
+
+/// The table that stands there; `None` when something else does.
+fn table(node: &mut Node) -> Option<&mut Table> {
+    match &mut node.value {
         Value::Table(table) => Some(table),
         Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
     }
@@ -117,14 +113,9 @@ fn child<'a>(whole: &'a mut Table, key: &str, place: &SettingLocation) -> Option
 
 /// The table of the platform that the files name, and whether its runner has such a key.
 fn platform<'a>(whole: &'a mut Table, key: &str) -> (Option<&'a mut Table>, bool) {
-    let tables = whole.get_mut("platform").and_then(|node| match &mut node.value {
-        Value::Table(tables) => Some(tables),
-        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
-    });
-    let Some(tables) = tables else { return (None, false) };
+    let Some(tables) = whole.get_mut("platform").and_then(table) else { return (None, false) };
     let Some(kind) = KINDS.iter().find(|kind| tables.contains_key(kind.name)) else { return (None, false) };
-    let place = SettingLocation { file: Arc::default(), line: 0 };
-    (child(tables, kind.name, &place), names(kind.keys, Side::Agent).any(|known| known == key))
+    (tables.get_mut(kind.name).and_then(table), names(kind.keys, Side::Agent).any(|known| known == key))
 }
 
 impl Kind {

@@ -70,14 +70,11 @@ fn parsed(fragment: &Fragment) -> Result<Table, Vec<Problem>> {
     if errors.is_empty() {
         return Ok(source.table(table.into_inner()));
     }
-    let problem = |error: &toml::de::Error| Problem {
-        file: fragment.path.as_str().into(),
-        line: error.span().map_or(0, |span| source.line(span.start)),
-        key: String::new(),
-        value: None,
+    let problem = |error: &toml::de::Error| {
         // Only the bare message: the error's long form quotes the line, and that may hold a token.
-        wrong: format!("this is not valid TOML: {}", error.message().replace('\n', ", ")),
-        remedy: "correct this line".into(),
+        let wrong = format!("this is not valid TOML: {}", error.message().replace('\n', ", "));
+        let line = error.span().map(|span| source.line(span.start));
+        Problem::new("", wrong, "correct this line").at(&SettingLocation { file: source.file.clone(), line })
     };
     Err(errors.iter().map(problem).collect())
 }
@@ -142,6 +139,6 @@ impl Source {
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { place: SettingLocation { file: self.file.clone(), line }, value }
+        Node { place: SettingLocation { file: self.file.clone(), line: Some(line) }, value }
     }
 }

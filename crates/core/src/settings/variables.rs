@@ -151,7 +151,7 @@ pub fn from_variables(
     let (mut top, mut pool, mut platform, mut said) = (Table::new(), Table::new(), Table::new(), Vec::new());
     for variable in kind.variables {
         let Some(text) = value(environment, variable.name) else { continue };
-        let place = SettingLocation { file: format!("variable {}", variable.name).into(), line: 0 };
+        let place = SettingLocation::whole(format!("variable {}", variable.name));
         match variable.means {
             Means::Gone(why) => said.push(format!("{} has no meaning any more: {why}", variable.name)),
             Means::Key(section, key, written) => {
@@ -167,11 +167,7 @@ pub fn from_variables(
                         let wrong =
                             format!("{missing} is not set, and {} = {text:?} says no more than a name", variable.name);
                         let remedy = format!("set {missing}, or {} to the scale set's resource id", variable.name);
-                        let file = place.file;
-                        report.problem(Problem {
-                            file,
-                            ..Problem::new(variable.key(kind).unwrap_or_default(), wrong, remedy)
-                        });
+                        report.problem(Problem::new(variable.key(kind).unwrap_or_default(), wrong, remedy).at(&place));
                         continue;
                     }
                 };
@@ -185,7 +181,7 @@ pub fn from_variables(
             }
         }
     }
-    let place = SettingLocation { file: "environment".into(), line: 0 };
+    let place = SettingLocation::whole("environment");
     let node = |value| Node { place: place.clone(), value };
     let platforms = Table::from([(kind.name.to_owned(), node(Value::Table(platform)))]);
     pool.insert("platform".to_owned(), node(Value::Table(platforms)));
@@ -209,10 +205,8 @@ fn system(environment: &Environment) -> Result<Option<&'static Kind>, Problem> {
     {
         let name = |names: &BTreeSet<&'static str>| names.first().copied().unwrap_or_default();
         let wrong = format!("both {} ({}) and {} ({}) are there", name(names), kind.title, name(others), other.title);
-        return Err(Problem {
-            file: "environment".into(),
-            ..Problem::new("", wrong, "remove those of one system, or write settings instead")
-        });
+        let remedy = "remove those of one system, or write settings instead";
+        return Err(Problem::new("", wrong, remedy).at(&SettingLocation::whole("environment")));
     }
     Ok(found.first().map(|(_, kind)| *kind))
 }

@@ -31,20 +31,24 @@ fn a_problem_names_the_file_that_the_value_came_from() {
         ("b.toml", "tick = 3\n"),
         ("c.toml", "\n[[pool]]\ngroup = 'a'\nplatform.command.queue = ['q']\n"),
     ]);
-    let places: Vec<_> = result
-        .unwrap_err()
-        .0
-        .into_iter()
-        .map(|problem| (problem.file.to_string(), problem.line, problem.key))
-        .collect();
-    let expected = [("a.toml", 4, "pool[a].slots"), ("b.toml", 1, "tick"), ("c.toml", 2, "pool[a]")];
-    assert_eq!(places, expected.map(|(file, line, key)| (file.to_owned(), line, key.to_owned())));
+    let places: Vec<_> =
+        result.unwrap_err().0.into_iter().map(|problem| (problem.place.unwrap().to_string(), problem.key)).collect();
+    let expected = [("a.toml:4", "pool[a].slots"), ("b.toml:1", "tick"), ("c.toml:2", "pool[a]")];
+    assert_eq!(places, expected.map(|(place, key)| (place.to_owned(), key.to_owned())));
+}
+
+#[test]
+fn what_is_missing_is_told_from_what_is_wrong() {
+    let result = parse(&[("a.toml", "[[pool]]\ngroup = 'a'\nslots = 0\n")]);
+    let missing = result.unwrap_err().0.into_iter().map(|problem| (problem.key, problem.missing));
+    let expected = [("pool[a].platform", true), ("pool[a].slots", false)];
+    assert_eq!(missing.collect::<Vec<_>>(), expected.map(|(key, missing)| (key.to_owned(), missing)));
 }
 
 #[test]
 fn all_files_are_parsed_before_anything_is_refused() {
     let problems = parse(&[("a.toml", "x = \n"), ("b.toml", "[pool\n")]).unwrap_err().0;
-    let files: Vec<_> = problems.iter().map(|problem| &*problem.file).collect();
+    let files: Vec<_> = problems.iter().map(|problem| &*problem.place.as_ref().unwrap().file).collect();
     assert_eq!(files, ["a.toml", "b.toml"]);
 }
 

@@ -28,7 +28,7 @@ pub(super) fn pools<'a>(root: &Section<'a>, shared: &Shared<'a>, used: &mut BTre
         let title = title.unwrap_or_else(|| format!("#{}", number + 1));
         let path = format!("pool[{title}]");
         let twin = |what: &str, place: &Node, remedy: &str| {
-            let wrong_name = format!("has the same {what} as the pool at {}:{}", place.place.file, place.place.line);
+            let wrong_name = format!("has the same {what} as the pool at {}", place.place);
             shared.report.problem(Problem { value: None, ..wrong(&path, node, wrong_name, remedy) });
         };
         if let Some(first) = names.insert(title.clone(), node) {
