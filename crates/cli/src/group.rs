@@ -18,9 +18,8 @@ use lightsout_cloud::{
 pub(crate) use self::members::show;
 use self::orders::{Hold, Order, Targets};
 use crate::{
-    control::{FleetClient, pick},
+    fleet_client::{FleetClient, pick},
     fleet_dir::FleetDir,
-    up::REGION,
 };
 
 /// Orders to the agents of a group.
@@ -116,12 +115,12 @@ pub(crate) async fn find(place: &Place, ids: &[String], fleet_dir: &FleetDir) ->
         }
         (None, true) => (place.operator(), None, ids.to_vec()),
         (None, false) => {
-            let (client, url) = FleetClient::find_with_url(fleet_dir)?;
+            let client = FleetClient::find(fleet_dir)?;
             let snapshot = client.snapshot().await?;
             let known =
                 || snapshot.instances.iter().map(|instance| (instance.id.as_str(), instance.ended_ms.is_some()));
             let chosen = ids.iter().map(|id| pick(&known(), id, "lightsout ps")).collect::<Result<Vec<_>>>()?;
-            (lightsout_cloud::operator_at(REGION.to_owned(), &url).await, None, chosen)
+            (client.operator().await, None, chosen)
         }
     };
     let mut instances = Vec::new();

@@ -13,6 +13,7 @@ mod doctor;
 mod duration;
 mod evidence;
 mod explain;
+mod fleet_client;
 mod fleet_dir;
 mod group;
 mod iam;

@@ -7,8 +7,8 @@ use lightsout_localcloud::fleet::{InstanceView, JobState, JobView, Snapshot};
 
 use crate::{
     agent_report::{leaving, phase},
-    control::FleetClient,
     duration::short,
+    fleet_client::FleetClient,
     fleet_dir::FleetDir,
     group::{Place, show},
 };

@@ -11,6 +11,7 @@ mod fleet_config;
 mod leftovers;
 mod live_view;
 mod machine;
+mod machine_image;
 mod output;
 mod platform;
 mod records;
@@ -31,25 +32,18 @@ use tokio::sync::{broadcast, mpsc};
 
 pub(crate) use self::{
     args::Args,
-    fleet::REGION,
     machine::{MACHINE_OFF, machine_off},
 };
 use self::{
-    args::InstanceKind,
-    booted::{BootedMachines, MachineImage},
-    cloud::CloudKind,
-    fleet_config::FleetConfig,
-    machine::ProcessMachines,
-    output::Output,
-    platform::Platform,
-    records::Collector,
-    summary::Summary,
+    args::InstanceKind, booted::BootedMachines, cloud::CloudKind, fleet_config::FleetConfig, machine::ProcessMachines,
+    machine_image::MachineImage, output::Output, platform::Platform, records::Collector, summary::Summary,
     timeline::Timeline,
 };
 use crate::{
     containers,
     cost::{self, Pricing},
     evidence,
+    fleet_client::REGION,
     fleet_dir::{FleetDir, LockedFleetDir},
     image,
     processes::{self, ProcessScope},

@@ -19,7 +19,11 @@ use lightsout_core::{
 };
 use tokio::time::{timeout, timeout_at};
 
-use super::{Pool, TickContext, View, record::millis, tick::wall_clock, view};
+use super::{
+    Pool, TickContext, View,
+    record::{millis, wall_clock},
+    view,
+};
 use crate::{
     call_permits::CallPermit,
     regions::Describing,

@@ -63,3 +63,9 @@ pub(super) fn millis(span: Duration) -> u64 {
 pub(super) fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
+
+/// The time since the Unix epoch: what is experienced is passed on between processes, and the monotonic clock stands still
+/// while the machine does.
+pub(super) fn wall_clock() -> Duration {
+    Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default()
+}

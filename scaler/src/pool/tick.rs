@@ -1,10 +1,6 @@
 //! One tick of a pool, from the first look to the record of what came of it.
 
-use std::{
-    collections::BTreeSet,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, rc::Rc, time::Instant};
 
 use futures_util::future::{join, pending};
 use jiff::Timestamp;
@@ -20,7 +16,7 @@ use tokio::time::sleep_until;
 use super::{
     Pool, TickContext, Unread, View,
     raising::{self, Carried},
-    record::{explain, millis, now},
+    record::{explain, millis, now, wall_clock},
     view,
 };
 use crate::{
@@ -215,12 +211,6 @@ async fn cut_off(cut: Option<Cut>) -> Trouble {
     let Some(Cut { at, why }) = cut else { return pending().await };
     sleep_until(at.into()).await;
     Trouble::late(why.into())
-}
-
-/// The time since the Unix epoch: what is experienced is passed on between processes, and the monotonic clock stands still
-/// while the machine does.
-pub(super) fn wall_clock() -> Duration {
-    Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default()
 }
 
 fn capacity(group: &GroupView, lately: u32) -> Capacity {

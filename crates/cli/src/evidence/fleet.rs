@@ -13,7 +13,7 @@ use lightsout_localcloud::{
 use serde_json::Value;
 
 use super::{Gathered, files};
-use crate::{control::FleetClient, fleet_dir::FleetDir};
+use crate::{fleet_client::FleetClient, fleet_dir::FleetDir};
 
 /// Gathers them all.
 pub(super) async fn gather(fleet_dir: &FleetDir) -> Result<Gathered> {

@@ -3,7 +3,6 @@
 
 mod container;
 mod files;
-mod image;
 mod network;
 
 use std::{
@@ -19,9 +18,8 @@ use futures_util::future::BoxFuture;
 use lightsout_localcloud::{Boot, Machine, Machines, fleet::AgentReport, machine::Ran};
 use tokio::{sync::watch, task::AbortHandle};
 
-pub(crate) use self::image::MachineImage;
 use self::network::Network;
-use super::{ended_logs::EndedLogs, fleet_config::FleetConfig};
+use super::{ended_logs::EndedLogs, fleet_config::FleetConfig, machine_image::MachineImage};
 use crate::{
     containers,
     process_handle::ProcessHandle,

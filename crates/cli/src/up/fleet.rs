@@ -14,10 +14,10 @@ use lightsout_localcloud::aws::model::CloudOptions;
 use lightsout_localrunner::http::Http;
 use serde_json::json;
 
+use crate::fleet_client::REGION;
+
 /// The group's name.
 pub(super) const GROUP: &str = "lightsout-demo";
-/// The region of the embedded cloud.
-pub(crate) const REGION: &str = "eu-central-1";
 
 const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";

@@ -8,7 +8,7 @@ use std::{
 use bollard::Docker;
 use tokio::process::Command;
 
-use super::{booted::MachineImage, cloud::CloudKind, platform::Platform};
+use super::{cloud::CloudKind, machine_image::MachineImage, platform::Platform};
 use crate::fleet_dir::FleetDir;
 
 /// How a fleet is run.

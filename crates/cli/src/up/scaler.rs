@@ -10,14 +10,8 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{
-    cloud::CloudKind,
-    environment,
-    fleet::{GROUP, REGION},
-    fleet_config::FleetConfig,
-    platform::Platform,
-};
-use crate::processes::ProcessScope;
+use super::{cloud::CloudKind, environment, fleet::GROUP, fleet_config::FleetConfig, platform::Platform};
+use crate::{fleet_client::REGION, processes::ProcessScope};
 
 /// How long after the scaler died it is started again.
 const RESTART: Duration = Duration::from_secs(1);

@@ -11,15 +11,16 @@ use lightsout_core::{
     settings::{LogStream, RecordsSettings},
 };
 
-use super::{client::Azure, error};
+use super::{
+    client::Azure,
+    error::{self, WRITE_RECORDS},
+};
 use crate::{Archive, CloudFuture, archive::Entry};
 
 /// The version of the API that is spoken.
 const VERSION: &str = "2023-01-01";
 /// For what tokens are asked where the endpoint's address does not say it.
 const AUDIENCE: &str = "https://monitor.azure.com";
-/// What a caller must be allowed, as the roles name it.
-pub(super) const RIGHT: &str = "Microsoft.Insights/Telemetry/Write";
 
 /// How long a record may take as a whole. An ending waits for less.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ impl Archive for LogAnalytics {
             self.azure.forget();
             taken.unwrap_or_else(|_| {
                 let remedy = "check the way there: a proxy, or a private endpoint";
-                let why = format!("{RIGHT}: {}", not_within("no answer", TIMEOUT, remedy));
+                let why = format!("{WRITE_RECORDS}: {}", not_within("no answer", TIMEOUT, remedy));
                 Err(CloudError::new(CloudErrorKind::Timeout, why))
             })
         })
@@ -73,16 +74,16 @@ impl LogAnalytics {
         let mut request = Request::new(Method::Post, format!("{}?api-version={VERSION}", self.stream))
             .header("content-type", "application/json");
         request.body = Some(Text::Plain(row(entry)));
-        let mut reply = self.azure.authorized(&audience, RIGHT, &request).await?;
+        let mut reply = self.azure.authorized(&audience, WRITE_RECORDS, &request).await?;
         let away = || error::wish(&reply).filter(|_| reply.status == 503);
         if let Some(rest) = error::rest(&reply).or_else(away).filter(|rest| *rest <= LONGEST_REST) {
             tokio::time::sleep(rest).await;
-            reply = self.azure.authorized(&audience, RIGHT, &request).await?;
+            reply = self.azure.authorized(&audience, WRITE_RECORDS, &request).await?;
         }
         if (200..300).contains(&reply.status) {
             return Ok(());
         }
-        let mut error = error::of_reply(RIGHT, &reply);
+        let mut error = error::of_reply(WRITE_RECORDS, &reply);
         if matches!(reply.status, 400 | 404) {
             error.message.push_str("; compare it with the rule's immutable id and its streams");
         }

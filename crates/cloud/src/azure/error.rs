@@ -12,6 +12,9 @@ use serde::Deserialize;
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
+/// What must be allowed to those who write records, as the roles name it.
+pub(super) const WRITE_RECORDS: &str = "Microsoft.Insights/Telemetry/Write";
+
 /// What the Resource Manager says of a failure (Azure Resource Manager, "Error details").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Detail {
@@ -143,7 +146,7 @@ fn scope(right: &str) -> &'static str {
         #[cfg(feature = "host")]
         "Microsoft.KeyVault/vaults/read" => "the subscription",
         #[cfg(feature = "host")]
-        super::archive::RIGHT => "the data collection rule, such as Monitoring Metrics Publisher",
+        WRITE_RECORDS => "the data collection rule, such as Monitoring Metrics Publisher",
         "Microsoft.KeyVault/vaults/secrets/getSecret/action" => "the vault",
         "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
         _ => "the scale set",

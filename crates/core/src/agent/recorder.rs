@@ -216,7 +216,7 @@ impl Recorder {
         }
         if status.unknown.is_none() {
             let before = std::mem::take(&mut self.jobs);
-            self.jobs = status.jobs.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect();
+            self.jobs = status.jobs.iter().take(cut::JOBS).map(|job| tellable(&job.0, 100)).collect();
             if self.jobs.is_empty() && self.cut.begins(agent.aborted()) {
                 self.jobs = before;
             }
@@ -296,7 +296,7 @@ impl Recorder {
             return;
         }
         let seen = status.jobs;
-        let names = || seen.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect::<Vec<String>>();
+        let names = || seen.iter().take(cut::JOBS).map(|job| tellable(&job.0, 100)).collect::<Vec<String>>();
         let jobs = (!seen.is_empty()).then(names);
         if jobs == self.told_jobs {
             return;

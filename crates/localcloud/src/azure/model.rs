@@ -21,11 +21,10 @@ use std::{
 use serde_json::Value;
 
 pub(crate) use self::{
-    capacity::Accepted,
     events::{EventKind, ScheduledEvent, Source},
     limits::{Limit, Limits},
     machine::{OnceOff, Power, Protection, Provisioning, VirtualMachine},
-    operation::Operation,
+    operation::{Accepted, Operation},
     refusal::Refused,
     scale_set::{Orchestration, ScaleSet, has_system_identity, overlay},
 };

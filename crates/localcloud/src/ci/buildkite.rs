@@ -224,9 +224,14 @@ impl Platform for Buildkite {
 }
 
 const JOB: &str = "01900000-0000-4000-8000-";
+const AGENT: &str = "01910000-0000-4000-8000-";
 
 fn job_uuid(id: u64) -> String {
     format!("{JOB}{id:012x}")
+}
+
+fn agent_uuid(id: u64) -> String {
+    format!("{AGENT}{id:012x}")
 }
 
 /// The number in an id that begins so; none that exists when it is not one of ours.

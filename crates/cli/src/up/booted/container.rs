@@ -17,11 +17,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use lightsout_localcloud::{Boot, machine::Ran};
 
-use super::{files::LOGS, image::MachineImage, log_dir};
+use super::{files::LOGS, log_dir};
 use crate::{
     containers::{BOOTED_LABEL, MACHINE_LABEL},
     processes::ProcessScope,
-    up::fleet_config::FleetConfig,
+    up::{fleet_config::FleetConfig, machine_image::MachineImage},
 };
 
 /// Waits for the network, as firmware would not but a real machine's is there before, and hands over to systemd. It needs its

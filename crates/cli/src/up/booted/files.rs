@@ -5,13 +5,13 @@ use std::{ffi::OsString, fs, io, path::Path};
 
 use lightsout_localcloud::{Boot, ci::demo::DemoMachine};
 
-use super::image::MachineImage;
 use crate::{
     containers,
     processes::{MACHINE_ENV, ProcessScope},
     up::{
         agent_settings::{self, OwnSettings},
         fleet_config::FleetConfig,
+        machine_image::MachineImage,
     },
 };
 

@@ -1,7 +1,9 @@
 //! The jobs that were failed for a deadline of the cloud. One may be called off, and another come.
 
-use super::leaving::JOBS;
 use crate::agent::event::Outcome;
+
+/// How many ids of jobs are kept.
+pub(super) const JOBS: usize = 20;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cut {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Moment, Recorder, cut::Ended};
+use super::{
+    Moment, Recorder,
+    cut::{Ended, JOBS},
+};
 use crate::{
     activity::Activity,
     agent::{
@@ -19,9 +22,8 @@ use crate::{
     time::Tick,
 };
 
-/// How many pieces of a proof are kept, and how many ids of jobs.
+/// How many pieces of a proof are kept.
 const STEPS: usize = 8;
-pub(super) const JOBS: usize = 20;
 /// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources": 256 characters).
 const TAG: usize = 256;
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{show, sites};
-use crate::{
-    azure::identity::{application_id, instrumentation_key},
-    time::Timestamp,
+use super::{
+    show::{self, Written},
+    sites,
 };
+use crate::azure::identity::{application_id, instrumentation_key};
 
 /// A kind of resource.
 pub(super) struct Kind {
@@ -33,17 +33,6 @@ pub(super) struct Operations {
 
 /// What is not taken.
 pub(super) const UNKNOWN: &str = "Unknown";
-
-/// Where and when something was written.
-pub(super) struct Written<'a> {
-    pub(super) path: &'a str,
-    pub(super) tenant: &'a str,
-    /// Where the embedded cloud is.
-    pub(super) here: &'a str,
-    pub(super) now: Timestamp,
-    /// What was there.
-    pub(super) before: Option<&'a Value>,
-}
 
 pub(super) const KINDS: [Kind; 7] = [
     Kind {
@@ -148,13 +137,8 @@ pub(super) const KINDS: [Kind; 7] = [
 
 /// The kind of what has this path, or of all that a list of this path has.
 pub(super) fn of_path(path: &str) -> Option<&'static Kind> {
-    let below: Vec<&str> = below(path).collect();
+    let below: Vec<&str> = show::below(path).collect();
     of(&below)
-}
-
-/// The parts of a path that follow its `providers`.
-pub(super) fn below(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').skip_while(|part| !part.eq_ignore_ascii_case("providers")).skip(1)
 }
 
 /// The same of those parts.

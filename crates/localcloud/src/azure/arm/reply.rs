@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Accepted, Azure, Refused};
+use super::{Accepted, Azure, Refused, show};
 use crate::http::{Request, Response};
 
 /// The envelope of an error.
@@ -71,4 +71,17 @@ pub(super) fn location(request: &Request) -> String {
 /// Where the embedded cloud is, for who sent this request.
 pub(super) fn here(request: &Request) -> String {
     format!("http://{}", request.header("host").unwrap_or("127.0.0.1"))
+}
+
+pub(super) fn absent(path: &str) -> Refused {
+    let below: Vec<&str> = show::below(path).collect();
+    let (kind, name) = (below.get(..2).map(|parts| parts.join("/")), below.get(2).copied());
+    let message = format!(
+        "The Resource '{}/{}' under resource group '{}' was not found. For more details please go to \
+         https://aka.ms/ARMResourceNotFoundFix",
+        kind.unwrap_or_default(),
+        name.unwrap_or_default(),
+        path.split('/').nth(4).unwrap_or_default()
+    );
+    Refused::new(404, "ResourceNotFound", message)
 }

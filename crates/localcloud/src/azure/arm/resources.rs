@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::{
     Azure,
-    kinds::{self, Kind, Written},
+    kinds::{self, Kind},
     not_allowed,
-    reply::{here, json_of, must_be_objects},
-    show, sites,
+    reply::{absent, here, json_of, must_be_objects},
+    show::{self, Written},
+    sites,
 };
 use crate::{
     azure::model::{Refused, ScaleSet, overlay},
@@ -41,7 +42,7 @@ pub(super) fn operation_id(method: &str, path: &str) -> &'static str {
 
 /// Whether a path is that of all of a kind, below a resource, a resource group or the subscription.
 fn is_list(path: &str) -> bool {
-    kinds::below(path).count().is_multiple_of(2)
+    show::below(path).count().is_multiple_of(2)
 }
 
 fn group_of(path: &str) -> Option<&str> {
@@ -131,19 +132,6 @@ fn write(azure: &mut Azure, request: &Request, kind: &Kind, path: &str, now: Tim
 fn whole_of(azure: &Azure, folder: &str) -> Result<(), Refused> {
     let whole = folder.rsplit_once('/').map_or(folder, |(whole, _)| whole);
     if azure.resources.contains_key(&whole.to_lowercase()) { Ok(()) } else { Err(absent(whole)) }
-}
-
-pub(super) fn absent(path: &str) -> Refused {
-    let below: Vec<&str> = kinds::below(path).collect();
-    let (kind, name) = (below.get(..2).map(|parts| parts.join("/")), below.get(2).copied());
-    let message = format!(
-        "The Resource '{}/{}' under resource group '{}' was not found. For more details please go to \
-         https://aka.ms/ARMResourceNotFoundFix",
-        kind.unwrap_or_default(),
-        name.unwrap_or_default(),
-        path.split('/').nth(4).unwrap_or_default()
-    );
-    Refused::new(404, "ResourceNotFound", message)
 }
 
 /// How many addresses each subnet of a network has, and how many are in use.

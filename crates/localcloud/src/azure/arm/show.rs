@@ -11,10 +11,22 @@ use crate::{
         model::{Operation, Power, ScaleSet, VirtualMachine, has_system_identity},
     },
     http::{Request, Response},
+    time::Timestamp,
 };
 
 /// Machines on one page of a list.
 const PAGE: usize = 100;
+
+/// Where and when something was written.
+pub(super) struct Written<'a> {
+    pub(super) path: &'a str,
+    pub(super) tenant: &'a str,
+    /// Where the embedded cloud is.
+    pub(super) here: &'a str,
+    pub(super) now: Timestamp,
+    /// What was there.
+    pub(super) before: Option<&'a Value>,
+}
 
 /// A scale set.
 pub(super) fn set(azure: &Azure, set: &ScaleSet) -> Value {
@@ -230,4 +242,9 @@ pub(super) fn operation(operation: &Operation) -> Value {
         shown["error"] = json!({"code": code, "message": message});
     }
     shown
+}
+
+/// The parts of a path that follow its `providers`.
+pub(super) fn below(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').skip_while(|part| !part.eq_ignore_ascii_case("providers")).skip(1)
 }

@@ -3,7 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Azure, Refused, kinds::Written, not_allowed, reply::json_of, resources::absent, show};
+use super::{
+    Azure, Refused, not_allowed,
+    reply::{absent, json_of},
+    show::{self, Written},
+};
 use crate::http::{Request, Response};
 
 /// The type of apps.

@@ -6,19 +6,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    Azure, Orchestration, Power, Protection, Provisioning, Refused, ScaleSet, VirtualMachine, operation::Want,
-    power::Reason, scale_set::validate,
+    Azure, Orchestration, Power, Protection, Provisioning, Refused, ScaleSet, VirtualMachine,
+    operation::{Accepted, Want},
+    power::Reason,
+    scale_set::validate,
 };
 use crate::{effect::Effect, time::Timestamp};
-
-/// What came of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Accepted {
-    /// The operation that it began, if any.
-    pub(crate) operation: Option<String>,
-    /// Whether the set is new.
-    pub(crate) created: bool,
-}
 
 impl Azure {
     /// Creates a set, or writes over one.

@@ -26,6 +26,15 @@ pub(crate) struct Operation {
     pub(super) waits: BTreeMap<String, Want>,
 }
 
+/// What came of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The operation that it began, if any.
+    pub(crate) operation: Option<String>,
+    /// Whether the set is new.
+    pub(crate) created: bool,
+}
+
 /// What is to become of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {

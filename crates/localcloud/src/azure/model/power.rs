@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Azure, EventKind, Power, Protection, Provisioning, Refused, VirtualMachine,
-    capacity::Accepted,
     events::{Next, Source},
     machine::OnceOff,
-    operation::Want,
+    operation::{Accepted, Want},
 };
 use crate::{effect::Effect, time::Timestamp};
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{Buildkite, job_uuid, refuse};
+use super::{Buildkite, agent_uuid, job_uuid, refuse};
 use crate::{
     ci::{
         contract::{CiState, Platform},
@@ -147,7 +147,7 @@ impl Buildkite {
         Ok(Response::json(
             200,
             &json!({
-                "id": super::rest::uuid(id),
+                "id": agent_uuid(id),
                 "name": name,
                 "access_token": access_token(id),
                 "endpoint": format!("{}/v3", state.url),

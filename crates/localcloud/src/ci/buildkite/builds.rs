@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Buildkite, JOB, job_uuid, number, refuse, rest::uuid};
+use super::{Buildkite, JOB, agent_uuid, job_uuid, number, refuse};
 use crate::{
     ci::{
         contract::{CiState, Platform},
@@ -186,7 +186,7 @@ impl Buildkite {
             "command": job.script(),
             "exit_status": job.exit_code,
             "soft_failed": false,
-            "agent": agent.map(|agent| json!({"id": uuid(agent.id), "name": agent.name})),
+            "agent": agent.map(|agent| json!({"id": agent_uuid(agent.id), "name": agent.name})),
             "created_at": job.queued_at.to_string(),
             "scheduled_at": job.queued_at.to_string(),
             "runnable_at": job.queued_at.to_string(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Buildkite, builds, job_uuid, number, refuse};
+use super::{AGENT, Buildkite, agent_uuid, builds, job_uuid, number, refuse};
 use crate::ci::contract::CiState;
 use crate::ci::workers::{DrainState, Worker};
 use crate::{
@@ -153,7 +153,7 @@ fn stand(state: &mut CiState, id: u64, drain: DrainState) {
 fn show(state: &CiState, worker: &Worker) -> Value {
     let tags: Vec<String> = worker.filter.tags();
     json!({
-        "id": uuid(worker.id),
+        "id": agent_uuid(worker.id),
         "name": worker.name,
         "connection_state": if worker.drain == DrainState::Stopped { "stopping" } else { "connected" },
         "paused": worker.drain == DrainState::Drained,
@@ -162,10 +162,4 @@ fn show(state: &CiState, worker: &Worker) -> Value {
         "meta_data": tags,
         "job": state.jobs.held_by(worker.id).next().map(|job| json!({"id": job_uuid(job.id), "name": job.name()})),
     })
-}
-
-const AGENT: &str = "01910000-0000-4000-8000-";
-
-pub(super) fn uuid(id: u64) -> String {
-    format!("{AGENT}{id:012x}")
 }

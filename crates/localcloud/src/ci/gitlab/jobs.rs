@@ -1,10 +1,16 @@
-//! How jobs show in the API.
+//! Jobs, and pipelines of them: how they are found, and how they show in the API.
 
 use serde_json::{Value, json};
 
-use super::{GitLab, PROJECT_ID, pipelines::Pipeline, time};
-use crate::ci::jobs::{Job, Status, seconds};
-use crate::time::Timestamp;
+use super::{GitLab, PROJECT_ID, invalid, refuse, time};
+use crate::{
+    ci::jobs::{Job, Jobs, Status, seconds},
+    http::{Request, Response},
+    time::Timestamp,
+};
+
+/// The only branch.
+pub(super) const BRANCH: &str = "main";
 
 /// Every scope that the jobs API accepts; this GitLab never has jobs in most of them.
 pub(super) const SCOPES: [&str; 12] = [
@@ -128,4 +134,50 @@ impl Job {
             "user": {"id": 1, "name": "lightsout", "username": "lightsout"},
         })
     }
+}
+
+/// Jobs that were queued together, without those that another one repeats.
+pub(super) struct Pipeline<'a> {
+    pub(super) id: u64,
+    /// One at least.
+    pub(super) jobs: Vec<&'a Job>,
+}
+
+impl Pipeline<'_> {
+    /// What its jobs come to together (GitLab documentation, "Pipeline status").
+    pub(super) fn status(&self) -> &'static str {
+        let any = |status| self.jobs.iter().any(|job| job.status == status);
+        if any(Status::Running) || any(Status::Pending) && self.jobs.iter().any(|job| job.status.is_over()) {
+            return Status::Running.as_str();
+        }
+        let worst = [Status::Pending, Status::Failed, Status::Canceled].into_iter().find(|status| any(*status));
+        worst.unwrap_or(Status::Success).as_str()
+    }
+
+    /// The pipeline as the API shows it.
+    pub(super) fn entity(&self, gitlab: &GitLab, url: &str) -> Value {
+        let project = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
+        let created = self.jobs.iter().map(|job| job.queued_at).min().unwrap_or(Timestamp(0));
+        let updated = self.jobs.iter().map(|job| job.updated_at).max().unwrap_or(created);
+        json!({
+            "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha(gitlab), "ref": BRANCH, "source": "api",
+            "status": self.status(), "created_at": time(created), "updated_at": time(updated),
+            "web_url": format!("{url}/{project}/-/pipelines/{}", self.id),
+        })
+    }
+}
+
+/// The states that are asked for; none: all.
+pub(super) fn scopes(request: &Request) -> Result<Vec<String>, Response> {
+    let scopes = super::list(request.params().get("scope").unwrap_or(&Value::Null));
+    if scopes.iter().all(|scope| SCOPES.contains(&scope.as_str())) {
+        Ok(scopes)
+    } else {
+        Err(invalid("scope does not have a valid value"))
+    }
+}
+
+pub(super) fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Response> {
+    let found = jobs.get(id).filter(|_| project == PROJECT_ID);
+    found.ok_or_else(|| refuse(404, "404 Job Not Found"))
 }

@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     GitLab, PROJECT_ID, invalid,
-    jobs::{SCOPES, sha},
+    jobs::{BRANCH, Pipeline, SCOPES, job, scopes},
     page::{Total, page},
-    project_api::{job, scopes},
-    refuse, time,
+    refuse,
 };
 use crate::{
     ci::{
@@ -20,40 +19,6 @@ use crate::{
     http::{Request, Response},
     time::Timestamp,
 };
-
-/// The only branch.
-const BRANCH: &str = "main";
-
-/// Jobs that were queued together, without those that another one repeats.
-pub(super) struct Pipeline<'a> {
-    pub(super) id: u64,
-    /// One at least.
-    pub(super) jobs: Vec<&'a Job>,
-}
-
-impl Pipeline<'_> {
-    /// What its jobs come to together (GitLab documentation, "Pipeline status").
-    fn status(&self) -> &'static str {
-        let any = |status| self.jobs.iter().any(|job| job.status == status);
-        if any(Status::Running) || any(Status::Pending) && self.jobs.iter().any(|job| job.status.is_over()) {
-            return Status::Running.as_str();
-        }
-        let worst = [Status::Pending, Status::Failed, Status::Canceled].into_iter().find(|status| any(*status));
-        worst.unwrap_or(Status::Success).as_str()
-    }
-
-    /// The pipeline as the API shows it.
-    pub(super) fn entity(&self, gitlab: &GitLab, url: &str) -> Value {
-        let project = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
-        let created = self.jobs.iter().map(|job| job.queued_at).min().unwrap_or(Timestamp(0));
-        let updated = self.jobs.iter().map(|job| job.updated_at).max().unwrap_or(created);
-        json!({
-            "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha(gitlab), "ref": BRANCH, "source": "api",
-            "status": self.status(), "created_at": time(created), "updated_at": time(updated),
-            "web_url": format!("{url}/{project}/-/pipelines/{}", self.id),
-        })
-    }
-}
 
 /// The project's pipeline of this number.
 pub(super) fn pipeline(project: u64, id: u64, jobs: &Jobs) -> Result<Pipeline<'_>, Response> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     GitLab, PROJECT_ID, Project, Runner, flag, invalid,
-    jobs::SCOPES,
+    jobs::{SCOPES, job, scopes},
     page::{Total, keyset, page},
     pipelines::pipeline,
     refuse,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ci::{
         contract::CiState,
-        jobs::{Cause, Job, JobOutcome, Jobs},
+        jobs::{Cause, Job, JobOutcome},
     },
     http::{Request, Response},
     time::Timestamp,
@@ -232,19 +232,4 @@ impl GitLab {
     fn runner_mut(&mut self, id: u64) -> Result<&mut Runner, Response> {
         self.runners.get_mut(&id).ok_or_else(|| refuse(404, "404 Runner Not Found"))
     }
-}
-
-/// The states that are asked for; none: all.
-pub(super) fn scopes(request: &Request) -> Result<Vec<String>, Response> {
-    let scopes = super::list(request.params().get("scope").unwrap_or(&Value::Null));
-    if scopes.iter().all(|scope| SCOPES.contains(&scope.as_str())) {
-        Ok(scopes)
-    } else {
-        Err(invalid("scope does not have a valid value"))
-    }
-}
-
-pub(super) fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Response> {
-    let found = jobs.get(id).filter(|_| project == PROJECT_ID);
-    found.ok_or_else(|| refuse(404, "404 Job Not Found"))
 }
