@@ -40,6 +40,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of its output is kept, in bytes, and how much of that when it is cut short.
 const MOST_OUTPUT: u64 = 1 << 20;
 const KEPT_OUTPUT: u64 = 16 << 10;
+/// How much of it is told, in characters.
+const CHARS: usize = 600;
 
 /// Runs the program, and finds it again.
 pub(crate) struct BeforeRegister {
@@ -241,7 +243,7 @@ impl BeforeRegister {
         // What has lost its beginning may be a secret whose name is gone.
         let cut = u64::try_from(kept.len()).is_ok_and(|length| length >= KEPT_OUTPUT);
         let whole = if cut { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &*text };
-        lightsout_core::last_words(whole, self.environment.iter().map(|(name, value)| (name.as_str(), value)))
+        lightsout_core::last_words(whole, self.environment.iter().map(|(name, value)| (name.as_str(), value)), CHARS)
     }
 
     fn boot_folder(&self) -> PathBuf {

@@ -136,7 +136,7 @@ pub(super) async fn last_words(unit: &str) -> String {
     let lines = format!("--lines={}", last_words::LINES);
     let arguments = ["--unit", unit, &lines, "--output=cat", "--quiet", "--no-pager"].map(str::to_owned).to_vec();
     match ask("journalctl", arguments, ANSWER).await {
-        Ok(said) => last_words::of(said.as_bytes()),
+        Ok(said) => last_words::of(&said),
         Err(why) => format!("not known: {why}"),
     }
 }

@@ -59,7 +59,7 @@ impl Cleaner {
             Err(error) => error.to_string(),
         };
         // What it said is for this machine's log only: it may hold secrets.
-        let said = last_words::of(&tail(&self.output, LAST_WORDS).unwrap_or_default());
+        let said = last_words::of(&String::from_utf8_lossy(&tail(&self.output, LAST_WORDS).unwrap_or_default()));
         tracing::warn!(output = %self.output.display(), said, "agent.clean: {program}: {how}");
         format!("agent.clean: {program}: {how}")
     }

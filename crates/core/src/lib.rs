@@ -28,4 +28,4 @@ pub mod space;
 mod tellable;
 pub mod time;
 
-pub use tellable::{last_words, tellable};
+pub use tellable::{last_words, shortened, tellable};

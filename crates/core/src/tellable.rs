@@ -1,6 +1,8 @@
 //! Foreign text as it may stand in logs, records and tags: what platforms, clouds, programs and runners say may be long, may hold control
 //! characters, and may quote what they were sent.
 
+use std::borrow::Cow;
+
 use crate::{exchange::Text, platform::KINDS};
 
 /// What takes the place of something that may be a secret.
@@ -26,18 +28,20 @@ const JSON_WEB_TOKEN: &str = "eyJ";
 const CREDENTIAL: usize = 8;
 /// The shortest that is hidden where it is said again, in bytes.
 const REPEATED: usize = 4;
-/// How many of a program's last lines are told, and of them at most so many characters.
+/// How many of a program's last lines are told.
 const LINES: usize = 10;
-const WORDS: usize = 600;
+/// What stands where something was left out. Any service takes it in the value of a tag.
+const LEFT_OUT: &str = "...";
 
 /// How tokens begin that tell themselves apart, as each platform has it.
 pub(crate) fn token_beginnings() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|kind| kind.tokens).copied()
 }
 
-/// Foreign text on one line, at most so many characters of it and a mark where it goes on. Whatever looks like a secret is hidden: what follows
+/// Foreign text on one line, [`shortened`] to so many characters. Whatever looks like a secret is hidden: what follows
 /// `Authorization:`, `Bearer` or the name of a token, tokens that are known by how they begin, keys, and of each URL its user and its query.
 pub fn tellable(text: &str, most: usize) -> String {
+    let text = without_keys(text);
     let mut told = String::new();
     let mut next = Next::Anything;
     let words =
@@ -54,21 +58,30 @@ pub fn tellable(text: &str, most: usize) -> String {
         let (shown, then) = shown(word, next);
         told.push_str(&shown);
         next = then;
-        // One byte a character at least: there is enough, and a mark is due.
-        if next == Next::Key || told.len() > most.saturating_mul(4) {
-            break;
+        // What is between the two ends need not be held, however much it is; a character has four bytes at most.
+        if told.len() > most.saturating_mul(16) {
+            told = shortened(&told, 3 * most);
         }
     }
-    match told.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &told[..end]),
-        None => told,
-    }
+    shortened(&told, most)
 }
 
-/// The last lines that an operator's program said, as one line for a record: the end of them, where they are long. `env` is what it found in its
-/// environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well, and so is what the environment
+/// At most so many characters, and a mark where the rest was: of the beginning, which names what it is about, and twice as much of the end, where
+/// reasons and remedies stand.
+pub fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(LEFT_OUT.len());
+    let at = |place| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
+    let (head, tail) = (kept / 3, kept - kept / 3);
+    format!("{}{LEFT_OUT}{}", &text[..at(head)], &text[at(count - tail)..])
+}
+
+/// The last lines that a program said, as one line, [`shortened`] to so many characters. `env` is what it found in its environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well, and so is what the environment
 /// has for a secret; and where a shell shows what it does (`set -x`), which is every argument, nothing of that is told.
-pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a Text)>) -> String {
+pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a Text)>, most: usize) -> String {
     let output = without_keys(output);
     let mut secrets = secrets(&output);
     for (name, value) in env {
@@ -89,21 +102,16 @@ pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a 
     let told = untraced(&output);
     let told = told[told.len().saturating_sub(LINES)..].join(" | ");
     // As it was said, and as it is told.
-    end_of(&without(tellable(&without(told), usize::MAX / 4)), WORDS)
-}
-
-/// At most so many characters, of the end, with a mark where there was more.
-pub(crate) fn end_of(text: &str, most: usize) -> String {
-    match text.char_indices().rev().nth(most - 1) {
-        Some((from, _)) if from > 0 => format!("…{}", &text[from..]),
-        Some(_) | None => text.to_owned(),
-    }
+    shortened(&without(tellable(&without(told), usize::MAX)), most)
 }
 
 /// Without keys as they stand in files: from their first line to their last, of which either may be lost.
-fn without_keys(text: &str) -> String {
+fn without_keys(text: &str) -> Cow<'_, str> {
     const BEGIN: &str = "-----BEGIN";
     const END: &str = "-----END";
+    if !text.contains(BEGIN) && !text.contains(END) {
+        return text.into();
+    }
     let mut told = String::new();
     let mut rest = text;
     loop {
@@ -113,10 +121,10 @@ fn without_keys(text: &str) -> String {
             _ => told.push_str(&rest[..begin.unwrap_or(rest.len())]),
         }
         if begin.is_none() && end.is_none() {
-            return told;
+            return told.into();
         }
         told.push_str(HIDDEN);
-        let Some((_, behind)) = rest.split_once(END) else { return told };
+        let Some((_, behind)) = rest.split_once(END) else { return told.into() };
         // The rest of its last line is its name.
         let line = behind.find('\n').unwrap_or(behind.len());
         rest = behind[..line].find("-----").map_or(&behind[line..], |at| &behind[at + 5..]);
@@ -163,7 +171,7 @@ fn secrets(text: &str) -> Vec<String> {
             let value = named(word).map_or(word, |(_, value)| value);
             found.push(value.trim_matches(|c: char| c.is_ascii_punctuation()).to_owned());
         }
-        next = if then == Next::Key { Next::Anything } else { then };
+        next = then;
     }
     found
 }
@@ -178,8 +186,6 @@ enum Next {
     Header,
     /// A secret, whatever it looks like.
     Credential,
-    /// Lines of a private key.
-    Key,
 }
 
 /// Marks that turn the direction of what follows, or cannot be seen.
@@ -194,10 +200,7 @@ fn shown(word: &str, what: Next) -> (String, Next) {
         Next::Header if scheme => return (word.to_owned(), Next::Credential),
         Next::Header | Next::Credential => return (HIDDEN.to_owned(), Next::Anything),
         Next::Secret if is_credential(word) => return (HIDDEN.to_owned(), Next::Anything),
-        Next::Secret | Next::Anything | Next::Key => {}
-    }
-    if word.contains("-----BEGIN") {
-        return (HIDDEN.to_owned(), Next::Key);
+        Next::Secret | Next::Anything => {}
     }
     if bare == "bearer" {
         return (word.to_owned(), Next::Credential);

@@ -191,8 +191,6 @@ pub(super) fn force_delete(manager: &str, machine: &str, flexible: bool) -> Call
 /// Writes a tag on a machine, beside the others.
 #[cfg(feature = "host")]
 pub(super) fn tag(manager: &str, machine: &str, name: &str, value: &str) -> Call {
-    // A tag's value has 256 characters at most (Azure, "Use tags to organize your Azure resources").
-    let value: String = value.chars().take(256).collect();
     let body = json!({ "operation": "Merge", "properties": { "tags": { name: value } } });
     let url = format!("{manager}{machine}/providers/Microsoft.Resources/tags/default?api-version={TAGS}");
     Call {

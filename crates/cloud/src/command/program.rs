@@ -3,6 +3,7 @@
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
     exchange::{Output, Program, Text},
+    tellable,
 };
 use lightsout_io::program;
 
@@ -167,8 +168,7 @@ fn failure(verb: Verb, asked: &str, output: &Output) -> CloudError {
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    let said = said.map_or("it wrote nothing to standard error".to_owned(), |line| {
-        format!("it said: {}", line.chars().take(300).collect::<String>())
-    });
+    let said = said
+        .map_or("it wrote nothing to standard error".to_owned(), |line| format!("it said: {}", tellable(line, 300)));
     CloudError::new(kind, format!("`{asked}` {how}; {said}; {remedy}"))
 }

@@ -199,6 +199,10 @@ async fn an_exit_code_says_what_to_do_and_the_error_names_program_code_last_line
     let killed = program.ask(Verb::Raise, &["ci", "3"]).await.unwrap_err();
     assert_eq!(killed.kind, CloudErrorKind::Other, "it may have had an effect");
     assert!(killed.message.contains("was ended by a signal; it wrote nothing"), "{}", killed.message);
+    let (_folder, much) = self::program(&format!("echo 'the call {} no room' >&2; exit 1", "between ".repeat(500)));
+    let much = much.ask(Verb::Raise, &["ci", "3"]).await.unwrap_err();
+    assert!(much.message.contains("; it said: the call between "), "{}", much.message);
+    assert!(much.message.contains(" no room; what it means"), "what fails stands at the end: {}", much.message);
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::{
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
-    tellable::{end_of, tellable},
+    tellable::{shortened, tellable},
     time::Tick,
 };
 
@@ -39,7 +39,7 @@ const UNKNOWN_AFTER: Duration = Duration::from_secs(60);
 const IN_SERVICE_LIMIT: Duration = Duration::from_secs(60);
 /// How many characters an incident's words have at most.
 const DETAIL: usize = 300;
-/// How much of a runner's last words is told, in characters: of their end.
+/// How much of a runner's last words is told, in characters.
 const SAID: usize = 200;
 /// How long an ending waits for its certificate to be handed in, at most.
 const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -151,8 +151,8 @@ impl Recorder {
 
     /// The last words of a runner whose exit, or whose start that came to nothing, will be told next.
     pub fn runner_said(&mut self, said: &str) {
-        // Whole: why a runner ends is mostly the last that it says, and a secret is known by what stands before it.
-        self.said = Some(tellable(said, usize::MAX / 4));
+        // Whole: why it ends may stand anywhere in it, and a secret is known by what stands before it.
+        self.said = Some(tellable(said, usize::MAX));
     }
 
     /// The last words of the operator's own program for each boot, whose failure will be told next ([`last_words`](crate::last_words)).
@@ -327,11 +327,11 @@ impl Recorder {
     fn last_words(&mut self, detail: &mut String) -> Option<IncidentCause> {
         let said = self.said.take();
         let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
-        self.said_last = said.as_deref().map(|said| end_of(said, SAID));
+        self.said_last = said.as_deref().map(|said| shortened(said, SAID));
         if let Some(said) = &self.said_last {
             // They tell more than what was known without them: where there is no room for both, that is cut.
             let words = format!("; it said: {said}");
-            *detail = tellable(detail, DETAIL - 1 - words.chars().count()) + &words;
+            *detail = tellable(detail, DETAIL - words.chars().count()) + &words;
         }
         because
     }

@@ -17,7 +17,10 @@ pub(super) use json::{Document, Node};
 pub(super) use paging::{next_page, percent_encode};
 pub(super) use stage::{Stage, demand};
 
-use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply};
+use crate::{
+    exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply},
+    tellable,
+};
 
 /// The longest part of a platform's own message that is quoted, in characters.
 const EXCERPT: usize = 200;
@@ -144,10 +147,9 @@ pub(crate) fn status_in(text: &str) -> Option<u16> {
     rest.get(..3)?.parse().ok()
 }
 
-/// The first 200 characters without control characters.
+/// What a platform or a program says, short enough to be quoted.
 pub(super) fn excerpt(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(EXCERPT).collect::<String>().trim().to_owned()
+    tellable(text, EXCERPT)
 }
 
 /// How long the platform asks to wait: `Retry-After` as seconds, or as a date when the reply says its own time too.

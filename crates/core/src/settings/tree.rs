@@ -9,6 +9,7 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{Fragment, Problem, problem::SettingLocation};
+use crate::tellable::shortened;
 
 /// A table of settings.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -35,12 +36,8 @@ pub(super) enum Value {
 impl fmt::Display for Value {
     /// As it could stand in a file, long values cut short.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 60;
         match self {
-            Self::Text(text) if text.chars().count() > LONGEST => {
-                write!(f, "{:?}...", text.chars().take(LONGEST).collect::<String>())
-            }
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Text(text) => write!(f, "{:?}", shortened(text, 60)),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Bool(flag) => write!(f, "{flag}"),
             Self::List(items) if items.is_empty() => f.write_str("[]"),

@@ -1,6 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    cloud::{CloudError, CloudErrorKind},
+    exchange::{ErrorKind, ExchangeError},
+};
 
 #[test]
 fn what_helps_stays() {
@@ -21,8 +25,9 @@ fn what_helps_stays() {
 fn it_is_one_line_and_short() {
     assert_eq!(tellable("one\r\n\ttwo\u{1b}[31m\u{202e} three\0", 300), "one two [31m three");
     assert_eq!(tellable("äöü", 3), "äöü");
-    assert_eq!(tellable("äöü", 2), "äö…");
-    assert_eq!(tellable(&"x".repeat(1 << 20), 5), "xxxxx…");
+    assert_eq!(tellable("äöüß", 4), "äöüß");
+    assert_eq!(tellable("äöüßéè", 5), "...éè");
+    assert_eq!(tellable(&"x".repeat(1 << 20), 6), "x...xx");
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn words(output: &str) -> String {
         ("HOOK", Text::secret("https://hooks.example/T0/xyzabc?wait=1")),
         ("PHRASE", Text::secret("my  pass\tphrase")),
     ];
-    last_words(output, env.iter().map(|(name, value)| (*name, value)))
+    last_words(output, env.iter().map(|(name, value)| (*name, value)), 600)
 }
 
 #[test]
@@ -66,8 +71,30 @@ fn the_last_words_are_the_end_of_what_was_said() {
     let many: String = (0..100).map(|line| format!("{line}\n")).collect();
     assert!(words(&many).starts_with("90 | ") && words(&many).ends_with(" | 99"));
     assert_eq!(words(""), "");
-    let much = words(&"word ".repeat(1_000));
-    assert!(much.starts_with('…') && much.ends_with("word") && much.chars().count() == WORDS + 1, "{much}");
+    let much = words(&format!("first {}last", "word ".repeat(1_000)));
+    assert!(much.starts_with("first word") && much.ends_with("word last") && much.len() == 600, "{much}");
+}
+
+/// What was asked stands at the beginning, why it failed at the end, and a secret is none by where it stands.
+#[test]
+fn where_much_is_said_its_beginning_and_its_end_are_told() {
+    let much = "between ".repeat(500);
+    let text = format!("SetDesiredCapacity of ci failed: {much} token: s3cretvalue {much} no room in eu-central-1a");
+    for most in [99, 300, 1_000] {
+        let told = tellable(&text, most);
+        assert!(told.starts_with("SetDesiredCapacity of ci failed:"), "{told}");
+        assert!(told.ends_with(" no room in eu-central-1a") && told.contains("..."), "{told}");
+        assert_eq!(told.matches("...").count(), 1, "{told}");
+        assert_eq!(told.chars().count(), most);
+    }
+    let whole = tellable(&text, 100_000);
+    assert!(whole.ends_with("no room in eu-central-1a") && whole.contains("token: *** between"), "{}", whole.len());
+    let told = ExchangeError::new(ErrorKind::Server, &text).message;
+    assert!(told.ends_with("no room in eu-central-1a"), "{told}");
+    let told = CloudError::new(CloudErrorKind::Other, &text).message;
+    assert!(told.ends_with("no room in eu-central-1a"), "{told}");
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEabcd\n-----END PRIVATE KEY-----";
+    assert_eq!(tellable(&format!("the key {key}: it is no RSA key"), 300), "the key ***: it is no RSA key");
 }
 
 /// As `set -eux` in a script of people's own shows what they do.
@@ -102,8 +129,8 @@ fn what_a_shell_shows_of_itself_is_not_told_and_what_is_known_for_a_secret_nowhe
 proptest! {
     #[test]
     fn any_text_is_told(text in "([tT]oken|authorization|bearer|://|-----(BEGIN|END)|[?=@/|\"'+\n ]|: ?|glrt-|[é‘ß]|[a-zA-Z0-9]{8}|\\PC){0,20}", most in 0..99_usize) {
-        prop_assert!(tellable(&text, most).chars().count() <= most + 1);
-        let _ = last_words(&text, []);
+        prop_assert!(tellable(&text, most).chars().count() <= most.max(LEFT_OUT.len()));
+        let _ = last_words(&text, [], most);
     }
 
     #[test]
@@ -126,9 +153,9 @@ proptest! {
         };
         let told = tellable(&around, most);
         prop_assert!(!told.contains(&secret), "{around:?}: {told:?}");
-        let last = last_words(&format!("{around}\n{secret}\n"), []);
+        let last = last_words(&format!("{around}\n{secret}\n"), [], most);
         prop_assert!(matches!(shape, 3..7) || !last.contains(&secret), "{around:?}: {last:?}");
-        prop_assert!(told.chars().count() <= most + 1);
+        prop_assert!(told.chars().count() <= most.max(LEFT_OUT.len()));
         prop_assert!(!told.contains(char::is_control), "{told:?}");
     }
 }

@@ -1,4 +1,4 @@
-use lightsout_core::{cloud::Membership, record::LaunchTrouble};
+use lightsout_core::{cloud::Membership, record::LaunchTrouble, tellable};
 use lightsout_io::testing::{Answer, Seen as Asked, Server};
 use serde_json::{Value, json};
 
@@ -140,6 +140,9 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
         ("QuotaExceeded", LaunchTrouble::Quota),
         ("OSProvisioningTimedOut", LaunchTrouble::Other),
     ] {
+        // The reason stands at the end of much.
+        let words = format!("{}in zone 2", "words ".repeat(200));
+        let message = tellable(&format!("{code}: {words}"), 300);
         let (server, groups) = answering(move |asked| {
             let host = &asked.headers["host"];
             match (asked.method.as_str(), asked.path.as_str()) {
@@ -147,7 +150,7 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
                 (_, "/op/1") => Answer::ok(
                     json!({
                         "startTime": "2026-11-26T15:00:00Z", "status": "Failed",
-                        "error": { "code": "Conflict", "message": "m", "details": [{ "code": code, "message": "words" }] }
+                        "error": { "code": "Conflict", "message": "m", "details": [{ "code": code, "message": words }] }
                     })
                     .to_string(),
                 ),
@@ -158,7 +161,8 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
         assert_eq!(groups.history(SET).await.unwrap(), History::default(), "nothing was raised");
         let seen = look(&groups).await;
         groups.raise(&seen, 5).await.unwrap();
-        let failed = FailedLaunch { time: "2026-11-26T15:00:00Z".into(), trouble, message: format!("{code}: words") };
+        assert!(message.ends_with(" in zone 2"), "{message}");
+        let failed = FailedLaunch { time: "2026-11-26T15:00:00Z".into(), trouble, message };
         for _ in 0..2 {
             assert_eq!(groups.history(SET).await.unwrap().failed_launches, std::slice::from_ref(&failed));
         }

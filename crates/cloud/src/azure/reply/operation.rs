@@ -1,6 +1,9 @@
 //! How an operation of Azure's went, and why it brought nothing.
 
-use lightsout_core::record::{FailedLaunch, LaunchTrouble};
+use lightsout_core::{
+    record::{FailedLaunch, LaunchTrouble},
+    tellable,
+};
 use serde::Deserialize;
 
 use crate::azure::error::Detail;
@@ -37,7 +40,7 @@ impl Operation {
                 Progress::Failed(FailedLaunch {
                     time: self.start_time.unwrap_or_else(|| began.to_owned()),
                     trouble: trouble(&code),
-                    message: message.chars().take(WORDS).collect(),
+                    message: tellable(&message, WORDS),
                 })
             }
             // Words that are newer than this program say nothing yet.

@@ -18,13 +18,13 @@ use crate::{
     duration::format_duration,
     platform::{DrainBy, Drained},
     record::{Departure, IncidentKind, JobsAtEnd, NoticeKind, PhaseSpan, Proof, ProofBy, ProofStep, Versions, Way},
-    tellable,
+    tellable::{shortened, tellable},
     time::Tick,
 };
 
 /// How many pieces of a proof are kept.
 const STEPS: usize = 8;
-/// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources": 256 characters).
+/// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources"; Azure, "Use tags to organize your Azure resources").
 const TAG: usize = 256;
 
 /// While it leaves.
@@ -246,7 +246,7 @@ impl Recorder {
         let allowed = |c: char| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { ' ' };
         let text: String = format!("{}: {}", leaving.why, leaving.trigger).chars().map(allowed).collect();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        text.chars().take(TAG).collect::<String>().trim_end().to_owned()
+        shortened(&text, TAG)
     }
 
     fn not_known(&self) -> Vec<String> {

@@ -18,7 +18,7 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
     for (said, because) in [
         ("An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.", true),
         ("it fell over", false),
-        // The end of much is what tells why.
+        // The end of much is what tells why, and its beginning what it was.
         (
             &format!(
                 "{}Runner version v2.300.0 is deprecated and cannot receive messages. | bye",
@@ -32,8 +32,9 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
         story.runner = None;
         story.event(Event::RunnerExited);
         let exited = story.incidents.iter().find(|incident| incident.what == IncidentKind::RunnerExited).unwrap();
-        let end: String = said.chars().skip(said.chars().count().saturating_sub(200)).collect();
+        let end: String = said.chars().skip(said.chars().count().saturating_sub(130)).collect();
         assert!(exited.detail.ends_with(&end), "{exited:?}");
+        assert!(exited.detail.contains(&format!("; it said: {}", said.split_once(' ').unwrap().0)), "{exited:?}");
         assert_eq!(exited.because, because.then_some(IncidentCause::RunnerTooOld));
     }
 }
