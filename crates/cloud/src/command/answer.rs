@@ -118,17 +118,17 @@ struct Member {
     ready: Option<Option<Time>>,
 }
 
-/// A time of one member. One that cannot be read makes nothing else unreadable: what is raised by does not depend on it.
-#[derive(Debug, Deserialize)]
+/// A time. One that cannot be read makes nothing else unreadable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-enum Time {
+pub(super) enum Time {
     At(jiff::Timestamp),
     Unread(serde_json::Value),
 }
 
 impl Time {
     /// The time, or what stands in its place.
-    fn read(&self) -> Result<jiff::Timestamp, String> {
+    pub(super) fn read(&self) -> Result<jiff::Timestamp, String> {
         match self {
             Self::At(at) => Ok(*at),
             Self::Unread(found) => Err(tellable(&found.to_string(), 40)),
@@ -271,7 +271,7 @@ impl From<CapabilitiesAnswer> for Capabilities {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct News {
-    pub(super) interruption: Option<jiff::Timestamp>,
+    pub(super) interruption: Option<Time>,
     pub(super) rebalance: bool,
     pub(super) maintenance: bool,
     pub(super) terminate: bool,

@@ -7,7 +7,7 @@ use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Machine, Notice,
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    answer::{self, News, WhoamiAnswer},
+    answer::{self, News, Time, WhoamiAnswer},
     program::{CloudProgram, Verb},
 };
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told};
@@ -116,11 +116,11 @@ pub(super) struct SeenNews {
     interruption: Option<SeenInterruption>,
 }
 
-/// The end that was told and holds.
+/// The end that was told and holds; `at`: `None`: its time could not be read.
 #[derive(Clone, Copy, Debug)]
 struct SeenInterruption {
     by: Ending,
-    at: Timestamp,
+    at: Option<Timestamp>,
 }
 
 impl SeenNews {
@@ -134,20 +134,36 @@ impl SeenNews {
         }
         let by = if holds.terminate { Ending::Termination } else { Ending::Interruption };
         // A moment that has passed is now, and puts nothing off.
-        let later = |told: SeenInterruption| holds.interruption.is_none_or(|at| at > told.at && at > now);
+        let later = |told: SeenInterruption| match holds.interruption.as_ref().map(Time::read) {
+            None => true,
+            Some(Err(_)) => false,
+            Some(Ok(at)) => told.at.is_some_and(|told| at > told) && at > now,
+        };
         if let Some(told) = self.interruption.take_if(|told| later(*told)) {
             news.push(Notice::Lifted(told.by));
         }
-        if let Some(told) = holds.interruption {
+        let interruption = holds.interruption.as_ref().map(Time::read);
+        if let Some(Err(found)) = &interruption
+            && self.interruption.is_none()
+        {
+            tracing::warn!(
+                found,
+                "`interruption` of the cloud program is no time: print one as 2026-11-27T06:00:00Z. The instance leaves for it, and fails no job, since it \
+                 is not known when it ends"
+            );
+            self.interruption = Some(SeenInterruption { by, at: None });
+            news.push(Notice::Ending { by, at: None });
+        }
+        if let Some(Ok(told)) = interruption {
             let at = told.max(now.checked_add(TIME_LEFT).unwrap_or(now));
-            if self.interruption.is_none_or(|told| at < told.at) {
+            if self.interruption.and_then(|told| told.at).is_none_or(|told| at < told) {
                 if told < now {
                     tracing::warn!(%told, taken = %format_args!("{at:.0}"), "the time that the cloud program tells has passed, and the instance is still here: it ends now");
                 }
                 if let Some(told) = self.interruption.filter(|told| told.by != by) {
                     news.push(Notice::Lifted(told.by));
                 }
-                self.interruption = Some(SeenInterruption { by, at });
+                self.interruption = Some(SeenInterruption { by, at: Some(at) });
                 news.push(Notice::Ending { by, at: Some(at) });
             }
         }

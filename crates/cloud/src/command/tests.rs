@@ -279,7 +279,9 @@ fn a_recommendation_and_maintenance_that_are_withdrawn_are_lifted_once() {
 fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let now = at("2026-11-27T06:00:00Z");
-    let told = |text: &str, terminate| News { interruption: Some(at(text)), terminate, ..News::default() };
+    let told = |text: &str, terminate| {
+        answer::parse::<News>(format!("{{\"interruption\":{text:?},\"terminate\":{terminate}}}").as_bytes()).unwrap()
+    };
     for (terminate, by) in [(false, Ending::Interruption), (true, Ending::Termination)] {
         let mut heard = SeenNews::default();
         let ending = |text: &str| Notice::Ending { by, at: Some(at(text)) };
@@ -414,5 +416,28 @@ async fn a_time_that_cannot_be_read_is_said_by_key_and_spoils_nothing_else() {
         assert_eq!(signs, [true, false], "the others count as ever");
         let membership = host(program).membership().await.unwrap();
         assert_eq!(membership, Membership::InService { protected: false });
+    }
+}
+
+/// It may come at any time: the instance takes no more jobs, and none is failed for a time that nobody has told.
+#[test]
+fn an_interruption_whose_time_cannot_be_read_is_one_without_a_time_and_spoils_nothing_else() {
+    let now = "2026-11-27T06:00:00Z".parse().unwrap();
+    let told = |time: &str| {
+        let text = format!("{{\"interruption\":{time},\"rebalance\":true,\"order\":\"drain\"}}");
+        answer::parse::<News>(text.as_bytes()).expect("its other keys")
+    };
+    let ending = |at| Notice::Ending { by: Ending::Interruption, at };
+    for unread in ["\"soon\"", "1764223200", "true", "{}"] {
+        let mut heard = SeenNews::default();
+        let rest = [Notice::Rebalance, Notice::Order(Some("drain".into()))];
+        assert_eq!(heard.news(told(unread), now), [&[ending(None)][..], &rest].concat(), "{unread}");
+        assert_eq!(heard.news(told(unread), now), [], "it is told once");
+        let time = "2026-11-27T06:10:00Z".parse().unwrap();
+        assert_eq!(heard.news(told("\"2026-11-27T06:10:00Z\""), now), [ending(Some(time))], "it can be read at last");
+        assert_eq!(heard.news(told(unread), now), [], "what was read holds");
+        assert_eq!(heard.news(told("null"), now), [Notice::Lifted(Ending::Interruption)]);
+        heard.news(told(unread), now);
+        assert_eq!(heard.news(told("null"), now), [Notice::Lifted(Ending::Interruption)]);
     }
 }
