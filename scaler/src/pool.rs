@@ -65,6 +65,11 @@ pub(crate) struct TickContext {
 }
 
 impl TickContext {
+    /// What looks at a group after this tick.
+    fn next_look(&self) -> &'static str {
+        if self.carries { "the next tick" } else { "the next run" }
+    }
+
     /// For the pools of these settings, in regions whose groups `open` gives.
     pub(crate) fn new(
         driver: Driver,

@@ -232,7 +232,7 @@ impl Pool {
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
-                let remedy = format!("the next tick sees whether it took effect; {LONGER}");
+                let remedy = format!("{} sees whether it took effect; {LONGER}", context.next_look());
                 let what = format!("the raise to {to} was not answered");
                 return Err(Trouble::late(not_within(what, context.deadline, remedy)));
             }

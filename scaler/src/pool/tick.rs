@@ -193,8 +193,9 @@ impl Pool {
             Carried::Done => Ok(view),
             Carried::Above(_, why) => Err(why),
             Carried::Outrun => Err(Trouble::other(format!(
-                "the group {} was changed twice while it was to be raised; the next tick looks again",
-                settings.group
+                "the group {} was changed twice while it was to be raised; {} looks again",
+                settings.group,
+                context.next_look()
             ))),
         }
     }

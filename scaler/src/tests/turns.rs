@@ -69,19 +69,23 @@ async fn where_no_tick_follows_every_raise_gets_its_turn() {
 
 #[tokio::test]
 async fn a_raise_that_is_not_answered_fails_by_its_own_deadline() {
-    let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-    settings.deadline = DEADLINE;
-    groups.inject(GroupsCall::Raise { group: "a".into(), to: 3 }, Fault::Slow(Duration::from_secs(20)));
-    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
-    let record = ticked(&mut scheduler).await.remove(0);
-    assert_eq!(record.result, Outcome::Failed);
-    assert_eq!(
-        record.error.as_deref(),
-        Some(
-            "the raise to 3 was not answered within 1s; the next tick sees whether it took effect; `deadline` gives it longer, and `--log debug` tells \
-             which requests are slow"
-        )
-    );
+    // What sees its effect: `once` has no next tick.
+    for (carries, sees) in [(true, "the next tick"), (false, "the next run")] {
+        let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+        settings.deadline = DEADLINE;
+        groups.inject(GroupsCall::Raise { group: "a".into(), to: 3 }, Fault::Slow(Duration::from_secs(20)));
+        let mut context = context(&settings, &groups);
+        context.carries = carries;
+        let record = ticked(&mut scheduler(&settings, context, vec![waiting(3)])).await.remove(0);
+        assert_eq!(record.result, Outcome::Failed);
+        assert_eq!(
+            record.error.unwrap(),
+            format!(
+                "the raise to 3 was not answered within 1s; {sees} sees whether it took effect; `deadline` gives it longer, and `--log debug` tells which \
+                 requests are slow"
+            )
+        );
+    }
 }
 
 /// Raises go first, however long they take.
