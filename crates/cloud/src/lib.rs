@@ -14,6 +14,7 @@ mod aws;
 mod azure;
 mod command;
 #[cfg(any(test, feature = "fake"))]
+#[expect(clippy::expect_used, reason = "only tests use it: they break where they name what is not there")]
 pub mod fake;
 mod groups;
 mod host;

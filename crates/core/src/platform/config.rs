@@ -72,7 +72,7 @@ pub trait QueueSettings: fmt::Debug + Send + Sync + 'static {
     /// As [`QueueConfig::address`].
     fn address(&self) -> &str;
 
-    /// As [`QueueConfig::takes`].
+    /// As [`QueueConfig::job_filter`].
     fn job_filter(&self) -> Option<JobFilter>;
 
     /// The queue.

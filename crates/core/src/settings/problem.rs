@@ -37,9 +37,9 @@ pub struct Problem {
     /// The value as it was written; `None` when there is none or when it may be a secret.
     pub value: Option<String>,
     /// What is wrong and what is expected; without a value it goes on from the key, as in "is missing".
-    pub wrong: String,
+    pub wrong: Box<str>,
     /// What to do.
-    pub remedy: String,
+    pub remedy: Box<str>,
     /// Whether it is that something is not there, which may stand in another file.
     pub missing: bool,
 }
@@ -47,8 +47,8 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
     pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let (key, wrong, remedy) = (key.into(), wrong.into(), remedy.into());
-        Self { place: None, key, value: None, wrong, remedy, missing: false }
+        let (wrong, remedy) = (wrong.into().into(), remedy.into().into());
+        Self { place: None, key: key.into(), value: None, wrong, remedy, missing: false }
     }
 
     /// The same, of what stands there.
