@@ -132,12 +132,12 @@ impl RaiseHistory {
         self.seen = now;
         let before = self.last.replace(observation).unwrap_or(observation);
         let served = observation.queued < before.queued || observation.running > before.running;
-        let fell = observation.desired < before.desired;
         if let Some(raise) = &mut self.raise {
             raise.low = raise.low.min(observation.queued);
             // Whoever ended a job has done it, and may leave before the instance of this raise has even begun.
             raise.served |= served || observation.running < before.running;
-            if fell && observation.desired < raise.to {
+            // It was desired until now.
+            if observation.desired < raise.to {
                 if !raise.served && raise.low > 0 {
                     self.in_vain = self.in_vain.saturating_add(1);
                     self.unmet = raise.low;

@@ -16,7 +16,7 @@ pub const STALENESS: Duration = Duration::from_secs(30);
 /// the same; they may be handed in in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecentDesired {
-    /// Oldest first, values falling: a later one that is as high says all that an earlier one does.
+    /// None that a later one makes needless: one that is as high says all that an earlier one does.
     known: Vec<(Duration, u32)>,
 }
 
@@ -36,8 +36,7 @@ impl RecentDesired {
             return;
         }
         self.known.retain(|(earlier, value)| *earlier > at || *value > desired);
-        let place = self.known.partition_point(|(earlier, _)| *earlier <= at);
-        self.known.insert(place, (at, desired));
+        self.known.push((at, desired));
     }
 
     /// Takes the numbers over that somebody set, as the history tells: what was known before is superseded by them.

@@ -323,3 +323,19 @@ fn a_plan_says_which_entry_of_the_schedule_it_followed() {
     );
     assert_eq!(floor(&policy, at(5)), 4);
 }
+
+#[test]
+fn a_plan_says_how_many_instances_it_adds() {
+    let missing = |capacity| plan(&ScalerPolicy::default(), &demand(5, 0), capacity, Past::default()).missing();
+    assert_eq!([missing(at(0)), missing(at(3)), missing(at(5)), missing(at(7))], [5, 2, 0, 0]);
+}
+
+#[test]
+fn raises_that_were_in_vain_are_named_where_there_were_some() {
+    let said = |in_vain| {
+        let past = Past { outlook: Outlook { silent: 1, in_vain, ..Outlook::default() }, ..Past::default() };
+        plan(&ScalerPolicy::default(), &demand(1, 0), at(1), past).explanation().to_string()
+    };
+    assert!(!said(0).contains("in vain"), "{}", said(0));
+    assert!(said(1).contains("the last 1 raises were in vain"), "{}", said(1));
+}

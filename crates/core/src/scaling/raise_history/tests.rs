@@ -1,3 +1,4 @@
+mod edges;
 mod members;
 
 use std::collections::VecDeque;
