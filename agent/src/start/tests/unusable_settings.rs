@@ -127,7 +127,7 @@ async fn settings_that_cannot_work_end_nothing_beside_a_container_or_an_engine_t
 #[tokio::test]
 async fn settings_that_cannot_work_end_an_instance_once_what_kept_it_has_passed() {
     let own = tempfile::tempdir().unwrap();
-    let name = "start::tests::kept_by_an_engine_that_is_silent_and_then_gone";
+    let name = "start::tests::unusable_settings::kept_by_an_engine_that_is_silent_and_then_gone";
     rerun(name, &[("STATE_DIRECTORY", own.path().to_str().unwrap())]).await;
 }
 
