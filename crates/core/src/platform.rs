@@ -249,7 +249,8 @@ pub enum Drained {
     Refused,
 }
 
-/// How a platform's runner is made to take no more jobs and to stop. It follows from the settings alone.
+/// How a platform's runner is made to take no more jobs and to stop. It follows from the settings; a platform that has lost sight of its runner may fall
+/// back from a call to a signal (`PlatformAnswer::BySignal`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DrainRules {
     /// How it takes no more jobs.
