@@ -12,7 +12,7 @@ use crate::{
         Agent,
         action::Request,
         event::Outcome,
-        phase::{LeaveReason, Phase, PhaseName},
+        phase::{LeaveReason, Phase},
         policy::AgentPolicy,
     },
     duration::format_duration,
@@ -22,8 +22,6 @@ use crate::{
     time::Tick,
 };
 
-/// How many pieces of a proof are kept.
-const STEPS: usize = 8;
 /// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources"; Azure, "Use tags to organize your Azure resources").
 const TAG: usize = 256;
 
@@ -169,7 +167,7 @@ impl Recorder {
     }
 
     fn step(&mut self, by: ProofBy, detail: &str, now: Moment) {
-        if let Some(leaving) = self.leaving.as_mut().filter(|leaving| leaving.steps.len() < STEPS) {
+        if let Some(leaving) = &mut self.leaving {
             leaving.steps.push(ProofStep { time: now.text(), by, detail: detail.into() });
         }
     }
@@ -235,8 +233,8 @@ impl Recorder {
             return Some(withdrawn);
         }
         let leaving = self.leaving.as_ref().filter(|leaving| leaving.written.is_none())?;
-        let gone = agent.phase() == Phase::Gone && self.phase.is_some_and(|(phase, _)| phase == PhaseName::Gone);
-        if leaving.taken || (gone && leaving.judged.is_some()) { self.certify(Way::Group, agent, now) } else { None }
+        let gone = agent.phase() == Phase::Gone && leaving.judged.is_some();
+        if leaving.taken || gone { self.certify(Way::Group, agent, now) } else { None }
     }
 
     /// Why it leaves, for a tag: the reason's word, and what made it so.
