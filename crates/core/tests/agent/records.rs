@@ -1,7 +1,10 @@
 //! What is written down of an instance's life: each reason and each way has its certificate, and nothing is said twice.
 
+mod aborts;
+mod certificates;
 mod incidents;
 mod last_words;
+mod reasons;
 mod serving;
 mod story;
 
@@ -13,73 +16,16 @@ use lightsout_core::{
         action::Rung,
         event::{Event, Order},
         host::{JournalEntry, Prepared, ToldToDrain},
-        phase::{BrokenBy, LeaveReason, Saved},
+        phase::{LeaveReason, Saved},
         policy::AgentPolicy,
     },
     cloud::{CloudErrorKind, Ending, Membership, TargetState},
-    platform::DrainBy,
-    record::{DecidedBy, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
+    record::{DecidedBy, IncidentCause, IncidentKind, NoticeKind, ProofBy, Way},
 };
 
 use crate::rig::{busy, secs};
-use story::{BY_CALL, BY_SIGNAL, Story, left_for, machine, steps};
-
-#[test]
-fn each_reason_has_its_certificate() {
-    use LeaveReason as Why;
-    let cases = [
-        (Why::Idle, DecidedBy::Agent, "no job for 10m (agent.idle_timeout)", None),
-        (Why::Limit, DecidedBy::Limit, "1 busy periods served; agent.jobs_per_instance is 1", None),
-        (Why::Age, DecidedBy::Limit, "agent.max_age lets it become, which is 1h", None),
-        (
-            Why::RunnerExpired,
-            DecidedBy::Limit,
-            "since 2026-11-26T04:00:00.000Z the platform may refuse the runner of the machine image",
-            None,
-        ),
-        (Why::Operator, DecidedBy::Operator, "an operator's drain at 2026-11-26T03:00:00", Some(NoticeKind::Drain)),
-        (Why::Rebalance, DecidedBy::Cloud, "a rebalance recommendation of the cloud", Some(NoticeKind::Rebalance)),
-        (Why::Maintenance, DecidedBy::Cloud, "maintenance that the cloud has scheduled", Some(NoticeKind::Maintenance)),
-        (Why::ScaleIn, DecidedBy::Group, "the group moved the instance to Terminated", Some(NoticeKind::ScaleIn)),
-        (
-            Why::Spot,
-            DecidedBy::Cloud,
-            "the cloud ends the instance at 2026-11-26T03:02:00.000Z",
-            Some(NoticeKind::Spot),
-        ),
-        (Why::Broken, DecidedBy::Agent, "agent.before_register failed: exit status: 3: no disk", None),
-    ];
-    for (why, decided_by, trigger, notice) in cases {
-        for rules in [BY_SIGNAL, BY_CALL] {
-            let story = left_for(why, rules);
-            let departure = story.departure();
-            assert_eq!((departure.reason, departure.decided_by), (why, decided_by));
-            assert!(departure.trigger.contains(trigger), "{why}: {}", departure.trigger);
-            assert_eq!(departure.broken_by, (why == Why::Broken).then_some(BrokenBy::BeforeRegister), "{why}");
-            assert!(departure.decided_at.is_some() && departure.not_known.is_empty(), "{departure:#?}");
-            let notices: Vec<NoticeKind> = departure.notices.iter().map(|seen| seen.notice).collect();
-            assert_eq!(notices, notice.into_iter().collect::<Vec<_>>(), "{why}");
-            let way = if why == Why::ScaleIn { Way::Group } else { Way::Decrement };
-            assert_eq!(departure.way, way, "{why}");
-            assert!(departure.proof.proven, "{why}: {:#?}", departure.proof);
-            assert_eq!(departure.proof.without, None, "{why}");
-            let expected = match (why, rules.drain) {
-                (Why::Broken, _) => ProofBy::NoRunner,
-                (Why::Spot, _) | (_, DrainBy::Signal(_)) => ProofBy::RunnerExit,
-                (_, DrainBy::Call) => ProofBy::Platform,
-            };
-            assert!(steps(departure).contains(&expected), "{why} {rules:?}: {:#?}", departure.proof);
-            assert_eq!(steps(departure).last(), Some(&ProofBy::Probes), "{why}: the last look is the last word");
-            assert_eq!(departure.jobs.cut, why == Why::Spot);
-            assert_eq!(story.told().contains(&IncidentKind::JobsCut), why == Why::Spot);
-            assert!(story.recorder.tag(why).starts_with(&format!("{why}: ")), "{}", story.recorder.tag(why));
-            assert_eq!(departure.machine, machine(), "{why}");
-            assert!(story.incidents.iter().all(|incident| incident.machine == machine()), "{why}");
-            let record = Record::Departure(departure.clone());
-            assert_eq!(Record::find(&record.json()), Some(record));
-        }
-    }
-}
+use reasons::left_for;
+use story::{BY_CALL, BY_SIGNAL, Story, steps};
 
 #[test]
 fn phases_and_their_times_are_those_that_were() {

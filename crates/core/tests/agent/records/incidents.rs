@@ -5,13 +5,15 @@ use std::time::Duration;
 use lightsout_core::{
     activity::Activity,
     agent::{
-        event::{Event, Order},
+        action::{Request, Rung},
+        event::{Event, Order, Outcome},
         host::{CloudCall, HostEffect, JournalEntry, ToldToDrain},
         phase::{LeaveReason, Saved},
         policy::AgentPolicy,
         recorder::Recorder,
     },
     cloud::{Ending, GroupSize, Membership, TargetState},
+    platform::Drained,
     record::{Incident, IncidentCause, IncidentKind},
 };
 
@@ -25,12 +27,6 @@ const NEVER: [u32; 0] = [];
 
 fn of_kind(story: &Story, kind: IncidentKind) -> Vec<&Incident> {
     story.incidents.iter().filter(|incident| incident.what == kind).collect()
-}
-
-/// Its runner ends by itself.
-fn exits(story: &mut Story) {
-    story.runner = None;
-    story.event(Event::RunnerExited);
 }
 
 fn times(story: &Story, kind: IncidentKind) -> Vec<u32> {
@@ -52,12 +48,12 @@ fn that_the_floor_holds_an_idle_instance_is_told_when_its_number_has_doubled_and
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     story.size = AT_FLOOR;
     story.pass(secs(601));
-    exits(&mut story);
+    story.exits();
     story.see(Activity::Quiet);
     story.comes_while_asked = Some(busy("job-1"));
     story.pass(secs(700));
     story.see(Activity::Quiet);
-    exits(&mut story);
+    story.exits();
     story.see(Activity::Quiet);
     story.pass(secs(601));
     assert_eq!(times(&story, IncidentKind::NoRoom), [1, 1], "{:?}", story.told());
@@ -69,7 +65,7 @@ fn a_registration_that_works_again_ends_its_row_and_no_other() {
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     for _ in 0..2 {
         story.registers = Err("the token has expired".into());
-        exits(&mut story);
+        story.exits();
         story.pass(secs(120));
         story.registers = Ok(());
         story.pass(secs(400));
@@ -107,7 +103,7 @@ fn a_hook_that_is_gone_and_one_that_is_not_extended_have_causes_of_their_own() {
 fn that_it_is_ready_is_told_once_in_a_life() {
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     assert_eq!(times(&story, IncidentKind::Ready), [1]);
-    exits(&mut story);
+    story.exits();
     story.pass(secs(60));
     story.see(Activity::Quiet);
     assert_eq!(times(&story, IncidentKind::Ready), [1], "{:?}", story.told());
@@ -117,7 +113,7 @@ fn that_it_is_ready_is_told_once_in_a_life() {
     let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, Some(ToldToDrain::No));
     story.go();
     story.see(Activity::Quiet);
-    exits(&mut story);
+    story.exits();
     story.pass(secs(60));
     story.see(Activity::Quiet);
     assert_eq!(times(&story, IncidentKind::Ready), NEVER, "{:?}", story.told());
@@ -189,4 +185,77 @@ fn an_ending_waits_for_its_certificate_unless_a_deadline_presses() {
     let mut calm = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     calm.order(Order::Drain);
     assert_eq!(Recorder::patience(effect, &calm.agent), secs(2));
+}
+
+/// What is told of a request that ends like this.
+fn told_of(request: Request, outcome: &Outcome) -> Option<(IncidentKind, String)> {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.recorder.finished(request, outcome, story.moment());
+    let told: Vec<Incident> = std::iter::from_fn(|| story.recorder.poll_incident()).collect();
+    assert!(told.len() <= 1, "{told:#?}");
+    told.into_iter().next().map(|incident| (incident.what, incident.detail))
+}
+
+#[test]
+fn each_request_that_fails_has_a_record_of_its_kind_that_says_why() {
+    use IncidentKind as Kind;
+    let why = || "it says no".to_owned();
+    let outcomes = [Outcome::Failed(why()), Outcome::Rejected(why()), Outcome::Denied(why())];
+    // However it fails.
+    for (request, kind, detail) in [
+        (Request::GetReady, Kind::RegistrationFailed, "it says no"),
+        (Request::Register, Kind::RegistrationFailed, "it says no"),
+        (Request::Drain, Kind::DrainFailed, "it says no"),
+        (Request::Deregister, Kind::DeregistrationFailed, "it says no"),
+        (Request::ExtendHook, Kind::HeartbeatRefused, "it says no"),
+        (Request::End(Rung::Terminate), Kind::CloudRefused, "terminating the machine: it says no"),
+    ] {
+        for outcome in &outcomes {
+            assert_eq!(told_of(request, outcome), Some((kind, detail.into())), "{request:?} {outcome:?}");
+        }
+    }
+    // Only what needs somebody's help: the rest may work the next time.
+    for (request, kind, detail) in [
+        (Request::Prepare { within: secs(60) }, Kind::BeforeRegisterFailed, "it says no"),
+        (Request::Describe, Kind::CloudRefused, "asking for the instance's place in its group: it says no"),
+        (Request::GroupSize, Kind::CloudRefused, "asking for the group's room: it says no"),
+        (Request::Protect(true), Kind::CloudRefused, "protecting the instance from scale-in: it says no"),
+        (Request::Protect(false), Kind::CloudRefused, "lifting the protection from scale-in: it says no"),
+        (Request::ExtendLaunchHook, Kind::CloudRefused, "extending the launch hook: it says no"),
+        (Request::CompleteLaunchHook, Kind::CloudRefused, "answering the launch hook: it says no"),
+        (Request::FindHook, Kind::CloudRefused, "looking for the termination hook: it says no"),
+        (Request::CompleteHook, Kind::CloudRefused, "answering the termination hook: it says no"),
+        (Request::RecordReady, Kind::CloudRefused, "writing on the instance that it is ready: it says no"),
+        (
+            Request::RecordReason(LeaveReason::Idle),
+            Kind::CloudRefused,
+            "writing the reason on the instance: it says no",
+        ),
+    ] {
+        let told = outcomes.each_ref().map(|outcome| told_of(request, outcome));
+        assert_eq!(told, [None, None, Some((kind, detail.into()))], "{request:?}");
+    }
+    // An answer, and no failure, and yet somebody may ask about it.
+    for (request, outcome, kind, detail) in [
+        (Request::Drain, Outcome::Drained(Drained::Refused), Kind::DrainFailed, "the platform refuses"),
+        (Request::Drain, Outcome::Alone(why()), Kind::DrainFailed, "it says no"),
+        (Request::ExtendHook, Outcome::NoHook, Kind::HeartbeatRefused, "no termination hook waits"),
+        (
+            Request::FindHook,
+            Outcome::NoHook,
+            Kind::NoHook,
+            "when something else than this agent ends the instance, jobs have no time to finish",
+        ),
+    ] {
+        assert_eq!(told_of(request, &outcome), Some((kind, detail.into())), "{request:?} {outcome:?}");
+    }
+    for (request, outcome) in [
+        (Request::Drain, Outcome::Drained(Drained::StillBusy)),
+        (Request::Drain, Outcome::Absent),
+        (Request::Deregister, Outcome::Done),
+        (Request::CompleteHook, Outcome::NoHook),
+        (Request::Probe, Outcome::Failed(why())),
+    ] {
+        assert_eq!(told_of(request, &outcome), None, "{request:?} {outcome:?}");
+    }
 }

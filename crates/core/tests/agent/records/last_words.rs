@@ -10,7 +10,10 @@ use lightsout_core::{
     record::{Incident, IncidentCause, IncidentKind},
 };
 
-use super::story::{BY_SIGNAL, Story, left_for};
+use super::{
+    reasons::left_for,
+    story::{BY_SIGNAL, Story},
+};
 use crate::rig::secs;
 
 #[test]

@@ -13,18 +13,18 @@ use lightsout_core::{
             Prepared, RunnerSeen, ToldToDrain,
         },
         jitter::Jitter,
-        phase::{LeaveReason, Phase},
+        phase::Phase,
         policy::AgentPolicy,
         recorder::{InstanceFacts, Moment, Recorder},
     },
-    cloud::{CloudError, CloudErrorKind, Ending, GroupSize, Machine, Membership, TargetState},
+    cloud::{CloudError, CloudErrorKind, GroupSize, Machine, Membership},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{Departure, Incident, IncidentKind, ProofBy},
     time::Tick,
 };
 
-use crate::rig::{CLOUD, busy, secs};
+use crate::rig::{CLOUD, secs};
 
 pub(super) const BY_SIGNAL: DrainRules = DrainRules {
     drain: DrainBy::Signal(Signal::Quit),
@@ -64,6 +64,13 @@ pub(super) struct Story {
     pub(super) size: GroupSize,
     /// What the runner does while the group is asked for that, once.
     pub(super) comes_while_asked: Option<Activity>,
+    /// What the platform refuses, and how.
+    pub(super) refuses: Option<(PlatformCall, ErrorKind)>,
+    /// Whether its runner heeds no signal.
+    pub(super) stubborn: bool,
+    /// Whether the next wait for its exit gets no answer before [`Story::answers_late`], and the wait that gets none.
+    pub(super) hangs: bool,
+    hanging: Option<EffectId>,
     /// Whether an instance whose ending was accepted stays in service.
     pub(super) lingers: bool,
     /// How an ending is answered.
@@ -111,6 +118,10 @@ impl Story {
             no_hook: false,
             size: GroupSize { desired: 3, min: 0, floor: 0, members: 3, rank: 0 },
             comes_while_asked: None,
+            refuses: None,
+            stubborn: false,
+            hangs: false,
+            hanging: None,
             lingers: false,
             ends: |_| Ok(()),
             effects: VecDeque::new(),
@@ -159,6 +170,10 @@ impl Story {
                 self.incidents.extend(std::iter::from_fn(|| self.recorder.poll_incident()));
                 return;
             };
+            if matches!(effect, HostEffect::AwaitExit { .. }) && std::mem::take(&mut self.hangs) {
+                self.hanging = Some(id);
+                continue;
+            }
             let lived = self.runner.is_some();
             let result = self.perform(effect);
             self.agent.resume(id, result, self.now);
@@ -171,6 +186,10 @@ impl Story {
     pub(super) fn perform(&mut self, effect: HostEffect) -> HostResult {
         const DONE: HostResult = HostResult::Done(Ok(()));
         match effect {
+            HostEffect::Platform { call, .. } if self.refuses.is_some_and(|(refused, _)| refused == call) => {
+                let kind = self.refuses.map_or(ErrorKind::Refused, |(_, kind)| kind);
+                HostResult::Platform(Err(ExchangeError::new(kind, "the platform says no")))
+            }
             HostEffect::Prepare { .. } => HostResult::Prepared(self.prepared.clone()),
             HostEffect::FindRunner => HostResult::Runner(Ok(self.runner.map(|told| RunnerSeen { told }))),
             HostEffect::StartRunner { .. } => {
@@ -179,7 +198,7 @@ impl Story {
             }
             HostEffect::SignalRunner(signal) => {
                 // One that works finishes its job first, unless it is aborted.
-                if self.activity == Activity::Quiet || signal != Signal::Quit {
+                if !self.stubborn && (self.activity == Activity::Quiet || signal != Signal::Quit) {
                     self.runner = None;
                     self.activity = Activity::Quiet;
                 }
@@ -270,10 +289,22 @@ impl Story {
         self.activity = activity.clone();
         self.event(Event::Activity(activity));
         // One that was told has finished its last job.
-        if self.activity == Activity::Quiet && self.runner == Some(ToldToDrain::Yes) {
-            self.runner = None;
-            self.event(Event::RunnerExited);
+        if self.activity == Activity::Quiet && self.runner == Some(ToldToDrain::Yes) && !self.stubborn {
+            self.exits();
         }
+    }
+
+    /// Its runner ends by itself.
+    pub(super) fn exits(&mut self) {
+        self.runner = None;
+        self.event(Event::RunnerExited);
+    }
+
+    /// The wait that hung gets its answer.
+    pub(super) fn answers_late(&mut self) {
+        let id = self.hanging.take().expect("a wait that hangs");
+        self.agent.resume(id, HostResult::Exited(self.runner.is_none()), self.now);
+        self.go();
     }
 
     pub(super) fn order(&mut self, order: Order) {
@@ -314,72 +345,4 @@ impl Story {
 
 pub(super) fn steps(departure: &Departure) -> Vec<ProofBy> {
     departure.proof.steps.iter().map(|step| step.by).collect()
-}
-
-/// An instance that leaves for this reason, to its end.
-pub(super) fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
-    let default = AgentPolicy::default();
-    match why {
-        LeaveReason::Full => unreachable!("no instance departs for it: who stays full is broken"),
-        LeaveReason::Idle => {
-            let mut story = Story::idle(default, rules);
-            story.pass(secs(601));
-            story
-        }
-        LeaveReason::Limit => {
-            let mut story = Story::idle(AgentPolicy { jobs_per_instance: Some(1), ..default }, rules);
-            story.see(busy("job-1"));
-            story.see(Activity::Quiet);
-            story.pass(secs(30));
-            story
-        }
-        LeaveReason::Age => {
-            let policy = AgentPolicy { max_age: Some(secs(3_600)), idle_timeout: None, ..default };
-            let mut story = Story::idle(policy, rules);
-            story.pass(secs(3_700));
-            story
-        }
-        LeaveReason::RunnerExpired => {
-            let mut story = Story::idle(AgentPolicy { idle_timeout: None, ..default }, rules);
-            let at = story.now + secs(3_600);
-            story.event(Event::RunnerExpires { at });
-            story.pass(secs(3_700));
-            story
-        }
-        LeaveReason::Operator => {
-            let mut story = Story::idle(default, rules);
-            story.order(Order::Drain);
-            story
-        }
-        LeaveReason::Rebalance => {
-            let mut story = Story::idle(AgentPolicy { rebalance_after: Duration::ZERO, ..default }, rules);
-            story.event(Event::Rebalance);
-            story
-        }
-        LeaveReason::Maintenance => {
-            let mut story = Story::idle(default, rules);
-            story.event(Event::Ending { by: Ending::Maintenance, at: None });
-            story
-        }
-        LeaveReason::ScaleIn => {
-            let mut story = Story::idle(default, rules);
-            story.membership = Membership::Terminating { waiting: true };
-            story.event(Event::TargetState(TargetState::Terminated));
-            story
-        }
-        LeaveReason::Spot => {
-            let mut story = Story::idle(default, rules);
-            story.see(busy("job-1"));
-            let at = story.now + secs(120);
-            story.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
-            story.pass(secs(121));
-            story
-        }
-        LeaveReason::Broken => {
-            let mut story = Story::begin(AgentPolicy { before_register: Some(secs(60)), ..default }, rules);
-            story.prepared = Prepared::Failed("exit status: 3: no disk".into());
-            story.go();
-            story
-        }
-    }
 }
