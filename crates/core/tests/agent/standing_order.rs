@@ -1,6 +1,7 @@
 //! Orders that stand on the instance itself.
 
 use lightsout_core::{
+    activity::Activity,
     agent::{
         action::Request,
         event::{Event, Order, Outcome},
@@ -77,7 +78,7 @@ fn an_undrain_over_the_socket_overrules_what_stands() {
     rig.answer(Request::Undrain, Outcome::Done);
     rig.event(DRAIN);
     assert_eq!(rig.phase(), Phase::Busy, "told again, it is no news");
-    rig.event(Event::Activity(lightsout_core::activity::Activity::Quiet));
+    rig.event(Event::Activity(Activity::Quiet));
     rig.event(NOTHING);
     assert!(matches!(rig.phase(), Phase::Idle { .. }), "there is nothing left to take back");
 }
@@ -122,4 +123,19 @@ fn a_hold_that_is_wiped_ends_no_other() {
     rig.event(hold(rig.now + secs(60)));
     rig.event(DRAIN);
     assert_eq!((rig.lifecycle.hold(), rig.phase()), (None, CALLED), "one order stands there at a time");
+}
+
+#[test]
+fn what_was_overruled_takes_nothing_back_when_it_is_wiped() {
+    let mut rig = called();
+    rig.event(Event::Order(Order::Undrain));
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Done);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    rig.answer(Request::GroupSize, roomy());
+    rig.event(NOTHING);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "it leaves for another reason");
 }

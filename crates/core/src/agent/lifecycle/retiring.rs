@@ -150,7 +150,6 @@ impl Lifecycle {
                 self.idle_retry = now + self.policy.floor_retry;
                 self.turn_back(now);
             }
-            Outcome::AtFloor if retiring.why == LeaveReason::Idle => self.look_again(retiring, now),
             Outcome::AtFloor if retiring.rung == Rung::Decrement => {
                 self.end_by(retiring, Rung::Decrement.next(self.cloud), now);
             }

@@ -1,10 +1,7 @@
 //! Orders that stand on the instance: followed as if they came over the socket, and taken back when they stand there no more.
 
-use super::{
-    Lifecycle,
-    state::{Draining, State},
-};
-use crate::{agent::phase::LeaveReason, cloud::StandingOrder, time::Tick};
+use super::Lifecycle;
+use crate::{cloud::StandingOrder, time::Tick};
 
 impl Lifecycle {
     /// Takes in what stands on the instance now; nothing but a change counts, so that an order over the socket may overrule what stands.
@@ -28,8 +25,7 @@ impl Lifecycle {
     /// The drain that stood on the instance does so no more. One that was ordered otherwise, or is past taking back, goes on.
     fn lift_drain(&mut self, now: Tick) {
         let stood = std::mem::take(&mut self.reasons.drain_stands);
-        let for_it = matches!(self.state, State::Draining(Draining { why: LeaveReason::Operator, .. }));
-        if stood && for_it && !self.reasons.drain_ordered && self.can_undrain() {
+        if stood && !self.reasons.drain_ordered && self.can_undrain() {
             self.turn_back(now);
         }
     }
