@@ -40,6 +40,8 @@ fn mix(mut bits: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -52,6 +54,23 @@ mod tests {
             .map(|tenth| shares.iter().filter(|share| share.as_secs() / 10 == u64::from(tenth)).count())
             .collect();
         assert!(tenths.iter().all(|count| *count >= 8), "{tenths:?}");
+    }
+
+    /// The first numbers of splitmix64 from the seed 0, as they are published.
+    #[test]
+    fn it_is_mixed_as_splitmix64_does() {
+        let mixed = [1, 2, 3, 4].map(|n: u64| mix(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let published = [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F, 0xF88B_B8A8_724C_81EC];
+        assert_eq!(mixed, published);
+    }
+
+    #[test]
+    fn each_turn_is_another_share_whatever_the_instances_number() {
+        for number in [1, 1 << 63, u64::MAX] {
+            let shares: BTreeSet<_> =
+                (0..300).map(|turn| Jitter(number).within(Duration::from_secs(3600), turn)).collect();
+            assert_eq!(shares.len(), 300, "{number:#x}");
+        }
     }
 
     #[test]

@@ -229,8 +229,11 @@ fn every_time_that_cannot_be_is_said_once_and_none_that_can() {
     for by in [Ending::Interruption, Ending::Termination, Ending::Maintenance] {
         assert_eq!(said(CLOUD, by, |now| now - secs(3_600)), Some(secs(120)), "{by:?}, passed");
         assert_eq!(said(CLOUD, by, |now| now + secs(118)), None, "{by:?}, as announced");
-        assert_eq!(said(CLOUD, by, |now| now + secs(123)), None, "{by:?}, but for the clocks' seconds");
+        assert_eq!(said(CLOUD, by, |now| now + secs(125)), None, "{by:?}, but for the clocks' seconds");
         assert_eq!(said(CLOUD, by, |now| now + secs(30)), None, "{by:?}, has passed when it is told again");
+    }
+    for by in [Ending::Interruption, Ending::Termination] {
+        assert_eq!(said(CLOUD, by, |now| now + secs(126)), Some(secs(120)), "{by:?}, too far off");
     }
     assert_eq!(said(HELD_CLOUD, Ending::Termination, |now| now + secs(86_400)), Some(secs(900)));
     assert_eq!(said(CLOUD, Ending::Maintenance, |now| now + secs(86_400)), None, "maintenance is told days ahead");
@@ -254,4 +257,37 @@ fn a_spot_deadline_only_comes_nearer() {
     rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(60)) });
     rig.pass(secs(36));
     assert!(rig.open().contains(&Request::Abort { within: secs(18) }), "nearer it may come");
+}
+
+#[test]
+fn a_deregistration_is_tried_again_only_if_that_begins_before_the_last_moment() {
+    // That moment is 113.75 s after the notice, and the first pause is one second.
+    for (after, again) in [(112_749, true), (112_750, false)] {
+        let mut rig = Rig::working(AgentPolicy::default());
+        rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
+        rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+        rig.answer(Request::Drain, EMPTY);
+        rig.answer(Request::Probe, QUIET);
+        rig.pass(Duration::from_millis(after));
+        rig.answer(Request::Deregister, Outcome::Failed("503".into()));
+        assert_eq!(!rig.open().contains(&Request::Describe), again, "{after} ms: {:?}", rig.open());
+    }
+}
+
+/// The jobs that were told to fail are told once for both.
+#[test]
+fn a_deadline_that_is_called_off_leaves_another_one_in_force() {
+    for (other, as_near) in [(110, true), (115, true), (116, false), (800, false)] {
+        let mut rig = Rig::idle_on(PATIENT, AgentPolicy::default()).at_work();
+        rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(100)) });
+        rig.event(Event::Ending { by: Ending::Termination, at: Some(rig.now + secs(other)) });
+        rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+        rig.answer(Request::Drain, Outcome::Signalled);
+        rig.pass(secs(90));
+        rig.answer(ABORT, Outcome::Done);
+        rig.event(Event::Lifted(Ending::Interruption));
+        assert_eq!(rig.lifecycle.aborted(), as_near, "{other}");
+        rig.pass(secs(other - 92));
+        assert_eq!(rig.open().contains(&ABORT), !as_near, "{other}: {:?}", rig.open());
+    }
 }

@@ -320,3 +320,17 @@ fn room_is_made_only_upon_a_proof() {
     assert!(!rig.open().contains(&Request::MakeRoom), "{:?}", rig.open());
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Broken });
 }
+
+#[test]
+fn an_hour_after_room_was_made_a_shortage_is_another_one() {
+    for (looks, why) in [(3_599, LeaveReason::Broken), (3_600, FULL)] {
+        let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+        short(&mut rig);
+        emptied(&mut rig);
+        rig.answer(Request::MakeRoom, Outcome::Done);
+        back(&mut rig);
+        rig.pass(secs(looks - 15));
+        short(&mut rig);
+        assert_eq!(rig.phase(), Phase::Draining { why }, "{looks} s later");
+    }
+}

@@ -144,23 +144,27 @@ fn those_far_back_in_a_large_herd_look_again_one_after_the_other() {
     // A hundred and one where a hundred are wanted, those before them busy.
     let moments: BTreeSet<_> = (30..60)
         .map(|rank| {
-            let mut rig = Rig::with_jitter(AgentPolicy::default(), Jitter::of(&format!("i-{rank}")));
-            rig.answer(Request::Describe, IN_SERVICE);
-            rig.answer(Request::Register, Outcome::Registered);
-            rig.event(Event::Activity(Activity::Quiet));
-            rig.pass(secs(596));
-            rig.answer(Request::Probe, QUIET);
-            rig.pass(secs(4));
-            rig.answer(
-                Request::GroupSize,
-                Outcome::GroupSize(GroupSize { desired: 100, min: 100, floor: 0, members: 101, rank }),
-            );
-            let asked = rig.now;
-            while !rig.open().contains(&Request::GroupSize) {
-                rig.pass(Duration::from_millis(100));
-            }
-            rig.now.since(asked).as_secs()
+            let size = GroupSize { desired: 100, min: 100, floor: 0, members: 101, rank };
+            idle_out(&mut idle_one_of_many(rank), size).unwrap_err()
         })
         .collect();
     assert!(moments.len() > 20, "{moments:?}");
+    assert!(moments.iter().all(|moment| (secs(60)..=secs(121)).contains(moment)), "after those before: {moments:?}");
+}
+
+#[test]
+fn those_that_the_floor_keeps_look_again_in_about_a_minute_and_not_in_step() {
+    let size = GroupSize { desired: 30, min: 30, floor: 0, members: 30, rank: 0 };
+    let moments: BTreeSet<_> = (0..30).map(|n| idle_out(&mut idle_one_of_many(n), size).unwrap_err()).collect();
+    assert!(moments.len() > 10, "{moments:?}");
+    assert!(moments.iter().all(|moment| (secs(45)..=secs(61)).contains(moment)), "{moments:?}");
+}
+
+/// One of an idle pool, with a jitter of its own.
+fn idle_one_of_many(n: u32) -> Rig {
+    let mut rig = Rig::with_jitter(AgentPolicy::default(), Jitter::of(&format!("i-{n}")));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig
 }

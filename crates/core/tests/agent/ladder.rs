@@ -158,7 +158,8 @@ fn rights_that_are_still_on_their_way_climb_nothing() {
 /// Else an agent that ends again and again would wait for them for ever.
 #[test]
 fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
-    for (age, expected) in [(10, Rung::Decrement), (400, Rung::Replace)] {
+    // It was in service for 31 s more when it is refused; rights may come for five minutes.
+    for (age, expected) in [(10, Rung::Decrement), (268, Rung::Decrement), (269, Rung::Replace), (400, Rung::Replace)] {
         let why = LeaveReason::Operator;
         let now = Tick(1_000_000);
         let entry = JournalEntry {
@@ -204,5 +205,23 @@ fn before_a_spot_deadline_no_right_is_waited_for() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
+}
+
+#[test]
+fn who_is_not_in_service_yet_and_holds_no_launch_is_ended_at_once() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending { waiting: false }));
+    assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
+}
+
+#[test]
+fn a_word_about_a_hook_in_answer_to_another_way_is_no_reason_for_a_blunter_one() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Decrement), Outcome::NoHook);
+    assert_eq!(rig.open(), [], "it looks first, a moment later");
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }

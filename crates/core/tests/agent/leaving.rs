@@ -3,7 +3,7 @@
 use lightsout_core::{
     activity::Activity,
     agent::{
-        action::Request,
+        action::{Request, Rung},
         event::{Event, Order, Outcome},
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
@@ -356,4 +356,32 @@ fn a_hold_keeps_no_remnant_of_an_instance_that_an_operator_drains() {
     rig.answer(Request::Probe, Outcome::Snapshot(busy("remnant")));
     rig.pass(secs(900));
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
+}
+
+/// Its idle time may be shorter than the pause.
+#[test]
+fn an_idle_leave_that_came_to_nothing_is_not_tried_again_at_once() {
+    for fails in [LEAVING_IDLE, Request::Drain, Request::End(Rung::Decrement)] {
+        let mut rig = Rig::idle(AgentPolicy { idle_timeout: Some(secs(20)), ..AgentPolicy::default() });
+        let mut failed = None;
+        while failed.is_none() || !rig.open().contains(&Request::GroupSize) {
+            let Some(request) = rig.open().first().copied() else {
+                rig.pass(secs(1));
+                continue;
+            };
+            let answers = [
+                (Request::End(Rung::Decrement), Outcome::AtFloor),
+                (fails, Outcome::Failed("502".into())),
+                (Request::Drain, EMPTY),
+                (Request::Probe, QUIET),
+                (Request::GroupSize, roomy()),
+                (Request::Describe, IN_SERVICE),
+                (Request::Register, Outcome::Registered),
+            ];
+            let answer = answers.into_iter().find_map(|(to, answer)| (to == request).then_some(answer));
+            failed = failed.or((request == fails).then_some(rig.now));
+            rig.answer(request, answer.unwrap_or(Outcome::Done));
+        }
+        assert_eq!(failed.map(|failed| rig.now.since(failed)), Some(secs(60)), "{fails:?}");
+    }
 }

@@ -9,7 +9,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
-    cloud::{Membership, TargetState},
+    cloud::{Ending, Membership, TargetState},
     time::Tick,
 };
 
@@ -212,4 +212,42 @@ fn of_several_ends_at_once_the_strongest_is_told() {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
     rig.event(Event::RunnerExpires { at: since + secs(1) });
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
+}
+
+/// One that is drained by a person may be called back, and one that is full serves again: not one that is too old as well, or at risk.
+#[test]
+fn age_and_a_risk_count_while_it_drains_for_a_weaker_reason_and_for_no_stronger_one() {
+    let policy = || AgentPolicy { max_age: Some(secs(900)), idle_timeout: None, ..AgentPolicy::default() };
+    let full = |rig: &mut Rig| {
+        for _ in 0..3 {
+            rig.event(Event::Shortage(Some("0 B are free".into())));
+        }
+    };
+    let drain = |rig: &mut Rig| rig.event(Event::Order(Order::Drain));
+    let maintenance = |rig: &mut Rig| rig.event(Event::Ending { by: Ending::Maintenance, at: None });
+    let cases: [(fn(&mut Rig), _, _); 5] = [
+        (full, LeaveReason::Full, LeaveReason::Age),
+        (drain, LeaveReason::Operator, LeaveReason::Operator),
+        (maintenance, LeaveReason::Maintenance, LeaveReason::Maintenance),
+        (|rig| rig.event(Event::TargetState(TargetState::Terminated)), LeaveReason::ScaleIn, LeaveReason::ScaleIn),
+        (
+            |rig| {
+                rig.event(Event::Rebalance);
+                rig.event(Event::Order(Order::Drain));
+            },
+            LeaveReason::Operator,
+            LeaveReason::Rebalance,
+        ),
+    ];
+    for (begin, why, then) in cases {
+        let mut rig = Rig::working(policy());
+        begin(&mut rig);
+        rig.pass(secs(899));
+        assert_eq!(rig.phase(), Phase::Draining { why });
+        rig.pass(secs(1));
+        assert_eq!(rig.phase(), Phase::Draining { why: then }, "{why}");
+        rig.event(Event::Rebalance);
+        rig.pass(secs(3600));
+        assert_eq!(rig.phase(), Phase::Draining { why: then.max(LeaveReason::Rebalance) }, "{why}");
+    }
 }

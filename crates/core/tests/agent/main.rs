@@ -20,4 +20,5 @@ mod rig;
 mod serving;
 mod standing_order;
 mod waking;
+mod words;
 mod world;

@@ -1,7 +1,9 @@
 //! How requests are carried out: results of effects in, the next effects out.
 
 mod abort;
+mod failures;
 mod orders;
+mod readings;
 mod signal_drain;
 mod taking_back;
 
@@ -64,6 +66,8 @@ struct Host {
     open: Vec<(EffectId, HostEffect)>,
     replies: Vec<(OrderId, Result<String, String>)>,
     finished: Vec<(Request, Outcome)>,
+    /// How often clients were let go.
+    released: usize,
 }
 
 impl Host {
@@ -74,7 +78,7 @@ impl Host {
     fn begin_on(cloud: Capabilities, rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
         let agent = Agent::new(policy, rules, cloud, entry, alive, Jitter::NONE, now);
-        let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
+        let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new(), released: 0 };
         host.collect();
         let protect = HostEffect::Cloud(CloudCall::Protect(true));
         if host.open().contains(&protect) {
@@ -106,7 +110,8 @@ impl Host {
     fn collect(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             match output {
-                Output::Effect { effect: HostEffect::ReleaseClients, .. } | Output::Corrected(_) => {}
+                Output::Effect { effect: HostEffect::ReleaseClients, .. } => self.released += 1,
+                Output::Corrected(_) => {}
                 Output::Effect { id, effect } => self.open.push((id, effect)),
                 Output::Reply { id, answer } => self.replies.push((id, answer)),
                 Output::Finished { request, outcome } => self.finished.push((request, outcome)),
@@ -291,22 +296,6 @@ fn what_touches_the_runner_goes_one_after_the_other() {
 }
 
 #[test]
-fn a_refused_token_is_fetched_anew_once_a_minute_at_most() {
-    let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
-    let forgets = |host: &Host| host.open().iter().filter(|effect| **effect == HostEffect::ForgetToken).count();
-    host.answer(HostEffect::FindRunner, runner(ToldToDrain::No));
-    host.answer(DRAIN, refused(ErrorKind::Unauthorized));
-    assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Denied(_))));
-    assert_eq!(forgets(&host), 1);
-    host.agent.sampled(Activity::Quiet, true, host.now + secs(59));
-    host.collect();
-    assert_eq!(forgets(&host), 1);
-    host.agent.sampled(Activity::Quiet, true, host.now + secs(60));
-    host.collect();
-    assert_eq!(forgets(&host), 2);
-}
-
-#[test]
 fn a_platform_that_has_no_runner_of_an_instance_without_one_has_answered() {
     let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
     host.answer(HostEffect::FindRunner, NO_RUNNER);
@@ -327,45 +316,6 @@ fn a_runner_that_is_found_late_is_waited_for() {
     assert!(!host.open().contains(&HostEffect::Snapshot), "it lives, so told is no proof: {:?}", host.open());
     host.event(Event::RunnerExited);
     assert!(host.open().contains(&HostEffect::Snapshot));
-}
-
-#[test]
-fn failures_of_the_cloud_mean_what_the_caller_should_do() {
-    let end = HostEffect::Cloud(CloudCall::End(Rung::Decrement));
-    for (kind, expected) in [
-        (CloudErrorKind::NotFound, Outcome::NotInGroup),
-        (CloudErrorKind::InProgress, Outcome::InProgress),
-        (CloudErrorKind::NothingHeld, Outcome::NoHook),
-        (CloudErrorKind::AtFloor, Outcome::AtFloor),
-        (CloudErrorKind::Denied, Outcome::Denied("no".into())),
-        (CloudErrorKind::Credentials, Outcome::Rejected("no".into())),
-        (CloudErrorKind::Throttled, Outcome::Rejected("no".into())),
-        (CloudErrorKind::Timeout, Outcome::Failed("no".into())),
-        (CloudErrorKind::Unreachable, Outcome::Rejected("no".into())),
-        (CloudErrorKind::OutOfBounds, Outcome::Rejected("no".into())),
-        (CloudErrorKind::Other, Outcome::Failed("no".into())),
-    ] {
-        let mut host = Host::draining(BY_CALL, LeaveReason::Operator);
-        host.now = host.now + secs(60);
-        host.answer(HostEffect::FindRunner, NO_RUNNER);
-        host.answer(DRAIN, platform(PlatformAnswer::Drained(Drained::Empty)));
-        host.answer(HostEffect::Snapshot, QUIET);
-        host.answer(HostEffect::SignalRunner(Signal::Int), DONE);
-        host.answer(HostEffect::AwaitExit { within: secs(3) }, HostResult::Exited(true));
-        let deregister = HostEffect::Platform { call: PlatformCall::Deregister, within: secs(10) };
-        host.answer(deregister, platform(PlatformAnswer::Done));
-        let member = CloudAnswer::Membership(Membership::InService { protected: true });
-        host.answer(HostEffect::Cloud(CloudCall::Membership), HostResult::Cloud(Ok(member)));
-        host.answer(end, HostResult::Cloud(Err(CloudError::new(kind, "no"))));
-        assert_eq!(host.outcome_of(Request::End(Rung::Decrement)), Some(&expected), "{kind:?}");
-    }
-}
-
-#[test]
-fn a_result_of_another_kind_concludes_nothing() {
-    let mut host = Host::draining(BY_SIGNAL, LeaveReason::ScaleIn);
-    host.answer(HostEffect::FindRunner, HostResult::Exited(true));
-    assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(_))));
 }
 
 #[test]
@@ -398,4 +348,21 @@ fn what_the_journal_did_not_take_is_written_before_the_platform_hears_of_it() {
         host.collect();
     }
     assert_eq!(host.open(), [REGISTER]);
+}
+
+/// The start is under way when the cloud calls, and at the deadline the drain still waits for its turn.
+#[test]
+fn a_runner_that_is_about_to_be_removed_is_told_nothing_before() {
+    let mut host = Host::registering(BY_CALL, AgentPolicy::default());
+    host.event(Event::Ending { by: Ending::Interruption, at: Some(host.now + secs(120)) });
+    let saved = Saved::Leaving { why: LeaveReason::Spot };
+    let leaving = JournalEntry { saved, in_service: Some(host.now), ..JournalEntry::FRESH };
+    host.answer(HostEffect::WriteJournal(leaving), DONE);
+    host.now = host.now + secs(115);
+    host.agent.handle_timeout(host.now);
+    host.collect();
+    assert_eq!(host.agent.phase(), Phase::Retiring { why: LeaveReason::Spot });
+    host.answer(HostEffect::FindRunner, HostResult::Runner(Err("/proc is gone".into())));
+    assert!(matches!(host.outcome_of(Request::Register), Some(Outcome::Failed(_))));
+    assert!(host.open().contains(&HostEffect::SignalRunner(Signal::Int)), "its end is next: {:?}", host.open());
 }

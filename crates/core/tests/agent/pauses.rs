@@ -6,7 +6,7 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         action::Request,
-        event::{Event, Outcome},
+        event::{Event, Order, Outcome},
         jitter::Jitter,
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
@@ -169,4 +169,38 @@ fn a_refusal_to_give_protection_up_delays_nothing_that_a_job_needs() {
     rig.answer(Request::Protect(true), Outcome::Rejected("too many calls".into()));
     rig.pass(secs(5));
     assert!(rig.open().contains(&Request::Protect(true)), "and soon again");
+}
+
+#[test]
+fn a_heartbeat_of_the_launch_hook_that_is_refused_is_tried_in_time() {
+    for known in [None, Some(20)] {
+        let policy = AgentPolicy { launch_hook: true, before_register: Some(secs(7200)), ..AgentPolicy::default() };
+        let mut rig = Rig::new(policy);
+        if let Some(heartbeat) = known {
+            rig.pass(secs(5));
+            rig.answer(Request::ExtendLaunchHook, Outcome::HookFound { heartbeat: secs(heartbeat) });
+        }
+        let asked = asked(&mut rig, Request::ExtendLaunchHook, &Outcome::Rejected("too many calls".into()));
+        let longest = asked.windows(2).map(|pair| pair[1].since(pair[0])).max();
+        let third = known.unwrap_or(10);
+        assert_eq!(longest, Some(secs(third / 2)), "{known:?}: there is time for another try");
+    }
+}
+
+/// Protection belongs to the jobs there, and on its way back into service it has none.
+#[test]
+fn who_is_protected_only_while_busy_asks_for_nothing_on_its_way_back() {
+    let mut rig = Rig::idle(while_busy());
+    rig.answer(Request::Protect(false), Outcome::Done);
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.answer(Request::Protect(true), Outcome::Rejected("too many calls".into()));
+    rig.event(Event::Order(Order::Undrain));
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Relaunch);
+    assert_eq!(rig.phase(), Phase::Booting);
+    rig.pass(secs(60));
+    assert_eq!(rig.open(), [Request::Describe]);
 }

@@ -347,3 +347,17 @@ fn where_every_leave_lowers_the_capacity_there_is_no_way_beside_it() {
     rig.answer(Request::Describe, Outcome::Member(Membership::Standby));
     assert_eq!(rig.open(), [Request::End(Rung::Decrement)]);
 }
+
+#[test]
+fn why_it_ends_is_written_on_the_instance_once() {
+    let written = |rig: &Rig| rig.all_open().filter(|request| matches!(request, Request::RecordReason(_))).count();
+    let serving = Rig::idle(AgentPolicy::default());
+    assert_eq!(written(&serving), 0);
+    let mut rig = retire(serving, LeaveReason::Operator);
+    assert_eq!(written(&rig), 1);
+    rig.answer(Request::RecordReason(LeaveReason::Operator), Outcome::Failed("too many calls".into()));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Done);
+    rig.pass(secs(60));
+    assert_eq!(written(&rig), 0, "nothing waits for it");
+}

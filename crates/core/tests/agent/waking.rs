@@ -10,10 +10,10 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::{Ending, Membership, StandingOrder, TargetState},
+    cloud::{Capabilities, Ending, Membership, StandingOrder, TargetState},
 };
 
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use crate::rig::{CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
 
 const HOURS: Duration = secs(6 * 3600);
 
@@ -248,4 +248,34 @@ fn what_was_no_proof_before_is_none_after() {
         rig.pass(secs(3600));
         assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator }, "a job that is seen is a job");
     }
+}
+
+/// A notice that is told anew after the sleep counts from when it was first seen, and what the clock slept over is a part of that.
+#[test]
+fn the_first_sight_of_a_notice_is_as_long_ago_as_the_walls_clock_says() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    let by = Ending::Maintenance;
+    rig.event(Event::Ending { by, at: Some(rig.now + secs(5 * 86_400)) });
+    rig.event(Event::Woke { unseen: secs(50) });
+    rig.event(Event::Ending { by, at: Some(rig.now - secs(1)) });
+    let taken = rig.lifecycle.take_correction().map(|correction| correction.taken.since(rig.now));
+    assert_eq!(taken, Some(secs(70)), "two minutes after it was first seen");
+}
+
+#[test]
+fn all_of_a_deadline_comes_nearer_by_what_the_clock_did_not_see() {
+    let why = LeaveReason::ScaleIn;
+    let mut rig = Rig::idle_on(Capabilities { longest_notice: secs(900), ..CLOUD }, AgentPolicy::default()).at_work();
+    rig.event(Event::Ending { by: Ending::Termination, at: Some(rig.now + secs(600)) });
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.event(Event::Woke { unseen: secs(300) });
+    rig.event(Event::Activity(busy("job-1")));
+    rig.pass(secs(275));
+    let within = Duration::from_millis(18_750);
+    assert!(rig.open().contains(&Request::Abort { within }), "{:?}", rig.open());
+    rig.pass(secs(18));
+    assert_eq!(rig.phase(), Phase::Draining { why });
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Retiring { why }, "nothing is waited for past the deadline");
 }

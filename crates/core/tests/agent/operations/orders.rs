@@ -7,7 +7,8 @@ fn an_order_to_drain_is_acknowledged_when_it_is_on_the_disk() {
     let mut host = returning(BY_SIGNAL);
     let leaving =
         HostEffect::WriteJournal(JournalEntry { saved: Saved::Leaving { why: LeaveReason::Operator }, ..REGISTERED });
-    for (id, written) in [(OrderId(1), Ok(())), (OrderId(2), Err("full".to_owned()))] {
+    // The shell counts them from nought.
+    for (id, written) in [(OrderId(0), Ok(())), (OrderId(1), Err("full".to_owned()))] {
         host.agent.order(id, Order::Drain, host.now);
         host.collect();
         let before = host.replies.len();

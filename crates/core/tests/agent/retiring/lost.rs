@@ -128,3 +128,14 @@ fn an_agent_that_comes_back_while_it_leaves_waits_no_longer_than_a_description_m
         assert!(rig.now.since(came_back) <= secs(32), "each look comes later than the one before");
     }
 }
+
+#[test]
+fn while_a_lost_answer_is_waited_out_it_says_what_was_lost() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Decrement), Outcome::Failed("no answer in time".into()));
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [], "the description may be stale");
+    assert_eq!(rig.lifecycle.status().note.as_deref(), Some("no answer in time"));
+}

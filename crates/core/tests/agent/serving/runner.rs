@@ -77,3 +77,13 @@ fn a_runner_that_exits_without_a_job_is_started_again_later_each_time() {
         rig.event(Event::Activity(Activity::Quiet));
     }
 }
+
+#[test]
+fn a_runner_that_is_found_gone_is_started_again_once_no_job_is_seen() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.lifecycle.runner_looked_for(false);
+    rig.event(Event::Activity(busy("job-1")));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "what it left behind may still run");
+    rig.event(Event::Activity(Activity::Quiet));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Registering, vec![Request::Register]));
+}
