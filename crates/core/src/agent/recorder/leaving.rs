@@ -22,6 +22,8 @@ use crate::{
     time::Tick,
 };
 
+/// How many pieces of a proof are kept: the first ones, and the last, which counts.
+const STEPS: usize = 8;
 /// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources"; Azure, "Use tags to organize your Azure resources").
 const TAG: usize = 256;
 
@@ -168,6 +170,7 @@ impl Recorder {
 
     fn step(&mut self, by: ProofBy, detail: &str, now: Moment) {
         if let Some(leaving) = &mut self.leaving {
+            leaving.steps.truncate(STEPS - 1);
             leaving.steps.push(ProofStep { time: now.text(), by, detail: detail.into() });
         }
     }

@@ -134,3 +134,17 @@ fn a_job_that_has_ended_is_not_named_as_one_that_ran_when_the_service_was_told_t
     story.event(Event::Stop);
     assert_eq!(story.departure().jobs.at_stop, [""; 0]);
 }
+
+#[test]
+fn a_proof_keeps_its_first_pieces_and_its_last_whatever_repeats() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_CALL);
+    story.see(busy("job-1"));
+    story.order(Order::Drain);
+    for _ in 0..20 {
+        story.event(Event::RunnerExited);
+    }
+    story.see(Activity::Quiet);
+    story.pass(secs(90));
+    let steps = steps(story.departure());
+    assert_eq!((steps.len(), steps.last()), (8, Some(&ProofBy::Probes)), "{steps:?}");
+}

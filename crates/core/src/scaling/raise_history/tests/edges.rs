@@ -11,7 +11,9 @@ fn after(ticks: &[(u64, u32, u32, u32)]) -> u32 {
     };
     see(&mut history, (1_000, 2, 0, 1));
     history.raised(2);
-    ticks.iter().for_each(|tick| see(&mut history, *tick));
+    for tick in ticks {
+        see(&mut history, *tick);
+    }
     history.in_vain
 }
 
