@@ -116,10 +116,11 @@ pub(super) struct SeenNews {
     interruption: Option<SeenInterruption>,
 }
 
-/// The end that was told and holds; `at`: `None`: its time could not be read.
+/// The end that was told and holds.
 #[derive(Clone, Copy, Debug)]
 struct SeenInterruption {
     by: Ending,
+    /// `None` when its time could not be read.
     at: Option<Timestamp>,
 }
 
