@@ -4,51 +4,18 @@
 //! of it ([`EffectResult`]), and the codec goes on until it is [`ExchangeStep::Done`]. So every codec can be tested from
 //! recorded replies and fuzzed.
 
+pub(crate) mod text;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+pub use self::text::Text;
 use crate::{duration::format_about, tellable};
 
 /// How long the message of an error may be, in characters.
 const MESSAGE: usize = 1_000;
-
-/// Text that may be a secret. Its `Debug` form never shows one.
-#[derive(Clone, Debug)]
-pub enum Text {
-    /// May be logged.
-    Plain(String),
-    /// Must never be logged.
-    Secret(SecretString),
-}
-
-impl Text {
-    /// The text itself, for the wire only.
-    pub fn expose(&self) -> &str {
-        match self {
-            Self::Plain(text) => text,
-            Self::Secret(text) => text.expose_secret(),
-        }
-    }
-
-    /// A secret.
-    pub fn secret(text: impl Into<String>) -> Self {
-        Self::Secret(SecretString::from(text.into()))
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self::Plain(text.to_owned())
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
 
 /// The HTTP methods that platforms use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod paged_queue;
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
+pub(crate) mod tokens;
 mod version;
 mod waits;
 pub mod webhook;
@@ -60,8 +61,6 @@ pub struct Kind {
     pub name: &'static str,
     /// The name that its vendor gives it.
     pub title: &'static str,
-    /// How its tokens begin, where they can be told by that (its vendor's documentation of them).
-    pub(crate) tokens: &'static [&'static str],
     /// Its keys in the settings of the scaler and of the agent.
     pub keys: &'static [Key],
     /// The variables of another scaler for it, and what they mean here.

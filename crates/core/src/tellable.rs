@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::{exchange::Text, platform::KINDS};
+use crate::{exchange::text::Text, platform::tokens};
 
 /// What takes the place of something that may be a secret.
 const HIDDEN: &str = "***";
@@ -32,11 +32,6 @@ const REPEATED: usize = 4;
 const LINES: usize = 10;
 /// What stands where something was left out. Any service takes it in the value of a tag.
 const LEFT_OUT: &str = "...";
-
-/// How tokens begin that tell themselves apart, as each platform has it.
-pub(crate) fn token_beginnings() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().flat_map(|kind| kind.tokens).copied()
-}
 
 /// Foreign text on one line, [`shortened`] to so many characters. Whatever looks like a secret is hidden: what follows
 /// `Authorization:`, `Bearer` or the name of a token, tokens that are known by how they begin, keys, and of each URL its user and its query.
@@ -271,7 +266,7 @@ fn without_tokens(word: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let (mut told, mut rest) = (String::new(), word);
     while let Some((at, prefix)) =
-        token_beginnings().chain([JSON_WEB_TOKEN]).filter_map(|prefix| rest.find(prefix).map(|at| (at, prefix))).min()
+        tokens::beginnings().chain([JSON_WEB_TOKEN]).filter_map(|prefix| rest.find(prefix).map(|at| (at, prefix))).min()
     {
         let (before, token) = rest.split_at(at);
         let end = token.find(|c| !is_part(c)).unwrap_or(token.len());

@@ -9,7 +9,7 @@ use super::{
     facts::{CloudFacts, NextImage, NotOffered},
     of, of_each,
 };
-use crate::tellable::token_beginnings;
+use crate::platform::tokens;
 
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
 const OLD: Duration = Duration::from_secs(90 * 86_400);
@@ -287,7 +287,7 @@ fn secret_in(line: &str) -> Option<String> {
     let of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let words = line.split(|c: char| !of_word(c));
     let begins = |word: &str| {
-        let all = token_beginnings().chain(BEGINNINGS);
+        let all = tokens::beginnings().chain(BEGINNINGS);
         let known = all.into_iter().find(|start| word.starts_with(start) && word.len() >= start.len() + TAIL)?;
         Some(format!("a token, which begins with {known}"))
     };

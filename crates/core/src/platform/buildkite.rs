@@ -36,6 +36,7 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+pub(super) mod tokens;
 mod variables;
 mod webhook;
 
@@ -52,7 +53,6 @@ const NAME: &str = "buildkite";
 /// Buildkite.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["bkua_", "bkct_", "bkaj_"],
     title: "Buildkite",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

@@ -34,6 +34,7 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+pub(super) mod tokens;
 mod variables;
 
 pub use queue::CircleCiQueue;
@@ -48,7 +49,6 @@ const NAME: &str = "circleci";
 /// CircleCI.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["CCIPAT_", "CCIPRJ_"],
     title: "CircleCI",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

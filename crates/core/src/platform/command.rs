@@ -48,7 +48,6 @@ const NAME: &str = "command";
 /// A CI system that only programs of the user know.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &[],
     title: "Your own programs",
     keys: settings::KEYS,
     variables: &[],

@@ -70,6 +70,7 @@ mod refusal;
 mod runner;
 mod scale_set;
 mod settings;
+pub(super) mod tokens;
 mod webhook;
 
 use crate::settings::BaseUrl;
@@ -96,7 +97,6 @@ const NAME: &str = "github";
 /// GitHub Actions.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_"],
     title: "GitHub Actions",
     keys: settings::KEYS,
     variables: &[],

@@ -45,6 +45,7 @@ mod queue;
 mod quota;
 mod runner;
 mod settings;
+pub(super) mod tokens;
 mod webhook;
 
 use crate::settings::BaseUrl;
@@ -65,7 +66,6 @@ const NAME: &str = "gitlab";
 /// GitLab CI.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["glrt-", "glrtr-", "glpat-", "gldt-", "glcbt-", "glptt-"],
     title: "GitLab CI",
     keys: settings::KEYS,
     variables: &[],

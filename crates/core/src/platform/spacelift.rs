@@ -47,7 +47,6 @@ const NAME: &str = "spacelift";
 /// Spacelift.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &[],
     title: "Spacelift",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

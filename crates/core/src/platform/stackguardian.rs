@@ -41,6 +41,7 @@ mod queue;
 mod registration;
 mod runner;
 mod settings;
+pub(super) mod tokens;
 mod variables;
 
 pub use queue::StackGuardianQueue;
@@ -57,7 +58,6 @@ const NAME: &str = "stackguardian";
 /// StackGuardian.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["sgu_", "sgo_"],
     title: "StackGuardian",
     keys: settings::KEYS,
     variables: variables::VARIABLES,
