@@ -16,12 +16,13 @@ mod draining;
 mod fullness;
 mod joining;
 mod observed;
+mod orders;
 mod reasons;
+mod repeated;
 mod retiring;
 mod runner;
 mod serving;
 mod side_requests;
-mod standing_order;
 mod state;
 mod status;
 mod timers;
@@ -34,7 +35,9 @@ pub use status::Status;
 use self::{
     fullness::Shortage,
     observed::Observed,
+    orders::Orders,
     reasons::Reasons,
+    repeated::Repeated,
     runner::RunnerRecord,
     side_requests::SideRequests,
     state::{BootStep, Booting, DrainStep, Draining, RetireStep, ReturnStep, Serving, State},
@@ -43,7 +46,6 @@ use self::{
 use super::{
     Correction,
     action::{Action, Request},
-    backoff::Backoff,
     event::{Event, Order, Outcome, RequestId},
     host::JournalEntry,
     jitter::Jitter,
@@ -76,11 +78,13 @@ pub struct Lifecycle {
     /// Whether it has been ready for jobs since this agent began.
     has_served: bool,
     state: State,
-    main_line: MainLine,
+    /// The main line's question.
+    main_line: Repeated,
     side: SideRequests,
     runner: RunnerRecord,
     observed: Observed,
     reasons: Reasons,
+    orders: Orders,
     /// Before this an idle leave is not tried again.
     idle_retry: Tick,
     /// Since when an earlier agent on this instance may have asked the cloud to end it.
@@ -95,20 +99,6 @@ pub struct Lifecycle {
     correction: Option<Correction>,
     out: VecDeque<Action>,
     next_id: u64,
-}
-
-/// The main line's question: in flight, or waiting for its next try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct MainLine {
-    asked: Option<RequestId>,
-    pause: Option<Tick>,
-    backoff: Backoff,
-}
-
-impl MainLine {
-    fn new(backoff: Backoff) -> Self {
-        Self { asked: None, pause: None, backoff }
-    }
 }
 
 impl Lifecycle {
@@ -147,12 +137,13 @@ impl Lifecycle {
             began: now,
             in_service,
             has_served: false,
-            main_line: MainLine::new(state.pace()),
+            main_line: Repeated::new(state.pace()),
             state,
             side: SideRequests::default(),
             runner: RunnerRecord::new(runner_alive, now),
             observed: Observed::new(served),
             reasons: Reasons::default(),
+            orders: Orders::default(),
             idle_retry: now,
             end_asked: matches!(saved, Saved::Leaving { .. }).then_some(now),
             shortage: None,
@@ -180,15 +171,19 @@ impl Lifecycle {
                 self.correction = self.reasons.announce(by, at, ahead, margin, now);
             }
             Event::Lifted(by) => self.reasons.lift(by, now),
-            Event::Rebalance => self.reasons.rebalance = true,
-            Event::RebalanceLifted => self.reasons.rebalance = false,
-            Event::RunnerExpires { at } => self.reasons.runner_expires = Some(at),
+            Event::Rebalance => self.reasons.set_rebalance(true),
+            Event::RebalanceLifted => self.reasons.set_rebalance(false),
+            Event::RunnerExpires { at } => self.reasons.set_runner_expires(Some(at)),
             Event::Shortage(shortage) => self.take_shortage(shortage),
-            Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
+            Event::Order(Order::Drain) => self.orders.drain(),
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
-            Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
+            Event::Order(Order::Hold { until }) => self.orders.hold_until(until),
             Event::Woke { unseen } => self.wake(unseen, now),
-            Event::StandingOrder(order) => self.follow(order, now),
+            Event::StandingOrder(order) => {
+                if self.orders.follow(order) && self.can_undrain() {
+                    self.turn_back(now);
+                }
+            }
             Event::Stop => self.stop(now),
             // What concerns the boot, and what the host goes by itself, is what this agent began with.
             Event::Policy(policy) => {
@@ -234,7 +229,7 @@ impl Lifecycle {
         if self.state == State::Gone {
             return;
         }
-        self.reasons.end_hold(now);
+        self.orders.end_hold(now);
         self.check_boot_deadline(now);
         self.check_doubt_limit(now);
         self.check_shortage(now);
@@ -264,28 +259,36 @@ impl Lifecycle {
         let retiring = matches!(self.state, State::Retiring(_));
         let risky = self.elapsed(Timer::Rebalance, now);
         self.reasons.strongest(!retiring, risky).or_else(|| {
-            [(expired, LeaveReason::RunnerExpired), (old, LeaveReason::Age), (served, LeaveReason::Limit)]
-                .into_iter()
-                .find_map(|(holds, why)| holds.then_some(why))
+            let ordered = self.orders.to_drain();
+            [
+                (ordered, LeaveReason::Operator),
+                (expired, LeaveReason::RunnerExpired),
+                (old, LeaveReason::Age),
+                (served, LeaveReason::Limit),
+            ]
+            .into_iter()
+            .find_map(|(holds, why)| holds.then_some(why))
         })
     }
 
     /// Asks the main line's next question, unless one is in flight or it pauses.
     fn advance(&mut self, now: Tick) {
-        if self.main_line.asked.is_none() && self.main_line.pause.is_none_or(|until| until <= now) {
-            self.main_line.asked = self.question().map(|request| self.ask(request));
+        if self.main_line.ready(now) {
+            // What asks nothing waits for no pause either: an event asks again.
+            self.main_line.drop_pause();
+            if let Some(request) = self.question() {
+                let id = self.ask(request);
+                self.main_line.asked(id);
+            }
         }
     }
 
     /// What the present state asks, if it asks anything.
-    fn question(&mut self) -> Option<Request> {
-        let request = match &self.state {
+    fn question(&self) -> Option<Request> {
+        Some(match &self.state {
             State::Preparing { within, .. } => Request::Prepare { within: *within },
-            State::Booting(booting) if self.rests_in_pool(*booting) => {
-                // Asked again as soon as the metadata announce another state.
-                self.main_line.pause = None;
-                return None;
-            }
+            // Asked again as soon as the metadata announce another state.
+            State::Booting(booting) if self.rests_in_pool(*booting) => return None,
             State::Booting(Booting { step: BootStep::Look, .. }) => Request::Describe,
             State::Booting(Booting { step: BootStep::GetReady, .. }) => Request::GetReady,
             State::Booting(Booting { step: BootStep::CompleteLaunchHook, .. }) => Request::CompleteLaunchHook,
@@ -307,14 +310,12 @@ impl Lifecycle {
                 RetireStep::CompleteHook => Request::CompleteHook,
                 RetireStep::End => Request::End(retiring.rung),
             },
-        };
-        self.main_line.pause = None;
-        Some(request)
+        })
     }
 
     fn completed(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
-        if self.main_line.asked == Some(id) {
-            self.main_line.asked = None;
+        if self.main_line.awaits(id) {
+            self.main_line.answered();
             match self.state {
                 State::Preparing { .. } => self.prepare_answer(outcome, now),
                 State::Booting(booting) => self.boot_answer(booting, outcome, now),
@@ -335,7 +336,7 @@ impl Lifecycle {
 
     /// Moves the main line on. An answer to the question that is left will be dropped.
     fn enter(&mut self, state: State) {
-        self.main_line = MainLine::new(state.pace());
+        self.main_line = Repeated::new(state.pace());
         self.state = state;
     }
 
@@ -347,7 +348,7 @@ impl Lifecycle {
     /// The same, but not later than at this time.
     fn again_by(&mut self, latest: Option<Tick>, now: Tick) {
         let next = now + self.main_line.backoff.pause(self.jitter);
-        self.main_line.pause = Some(latest.map_or(next, |latest| next.min(latest)));
+        self.main_line.pause_until(latest.map_or(next, |latest| next.min(latest)));
     }
 
     fn ask(&mut self, request: Request) -> RequestId {
@@ -380,19 +381,18 @@ impl Lifecycle {
         };
         if awaited && before != target {
             self.main_line.backoff = self.state.pace();
-            self.main_line.pause = self.main_line.pause.map(|_| now);
+            self.main_line.hurry(now);
         }
     }
 
     fn stop(&mut self, now: Tick) {
         // Nothing runs and nothing can come: there is nothing to drain. The machine may only be stopped for a while (a warm pool).
         let nothing_begun = matches!(self.state, State::Preparing { .. } | State::Booting(_)) && !self.runner.alive();
-        if nothing_begun || self.reasons.stops > 0 {
+        if nothing_begun || self.orders.to_stop() {
             self.enter(State::Gone);
             return;
         }
-        self.reasons.stops = 1;
-        self.reasons.drain_ordered = true;
+        self.orders.stop();
         if let State::Retiring(retiring) = self.state {
             self.stop_retiring(retiring, now);
         }

@@ -137,7 +137,7 @@ impl Lifecycle {
                 match draining {
                     _ if !quiet => self.again(now),
                     Draining { why: LeaveReason::Full, step: DrainStep::Confirm { weak, .. }, .. }
-                        if self.reasons.hold.is_some() =>
+                        if self.orders.held() =>
                     {
                         self.note(
                             "there is too little room, and nothing is removed while an operator holds the instance",
@@ -174,7 +174,7 @@ impl Lifecycle {
         if let Some(budget) = self.reasons.budget()
             && self.elapsed(Timer::Abort, now)
         {
-            self.reasons.aborted = true;
+            self.reasons.abort();
             self.ask(Request::Abort { within: budget.leave_at.since(now) });
         }
         if let State::Draining(draining) = self.state

@@ -56,7 +56,7 @@ impl Lifecycle {
             return;
         }
         let in_vain = self.made_room.is_some_and(|(served, at)| served == self.served() && now.since(at) < IN_VAIN_FOR);
-        if in_vain && self.reasons.hold.is_none() {
+        if in_vain && !self.orders.held() {
             // Whatever fills it, it is no job, and it would do so again.
             let words = format!("{what}, and no job has run since room was made");
             self.reasons.break_down(BrokenBy::Full, words);
@@ -103,7 +103,7 @@ impl Lifecycle {
     /// Once the hold has ended, or there is a stronger reason, what was seen when it began is old.
     pub(super) fn check_held(&mut self, now: Tick) {
         if let State::Draining(Draining { why, step: DrainStep::Held { weak }, .. }) = self.state
-            && (why != LeaveReason::Full || self.reasons.hold.is_none())
+            && (why != LeaveReason::Full || !self.orders.held())
         {
             self.drain_by(DrainStep::Confirm { proven_at: now, weak });
         }

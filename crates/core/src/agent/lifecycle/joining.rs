@@ -152,9 +152,7 @@ impl Lifecycle {
 
     pub(super) fn undrain_ordered(&mut self, now: Tick) {
         if self.can_undrain() {
-            self.reasons.drain_ordered = false;
-            self.reasons.drain_stands = false;
-            self.reasons.stops = 0;
+            self.orders.undrain();
             self.turn_back(now);
         }
     }

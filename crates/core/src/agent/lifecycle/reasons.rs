@@ -1,4 +1,4 @@
-//! What calls an instance away, idleness, age and count of jobs aside: notices of the cloud, orders of people, its own trouble.
+//! What calls an instance away, idleness, age, count of jobs and orders aside: notices of the cloud, its own trouble.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
         budget::Budget,
         phase::{BrokenBy, LeaveReason},
     },
-    cloud::{Ending, StandingOrder, TargetState},
+    cloud::{Ending, TargetState},
     time::Tick,
 };
 
@@ -21,19 +21,11 @@ pub(super) struct Reasons {
     /// What the cloud has announced.
     announced: BTreeMap<Ending, Announced>,
     /// Whether jobs are failed for a deadline.
-    pub(super) aborted: bool,
-    pub(super) rebalance: bool,
+    aborted: bool,
+    /// Whether an interruption is likely.
+    rebalance: bool,
     /// From when on the platform may refuse the image's runner.
-    pub(super) runner_expires: Option<Tick>,
-    pub(super) drain_ordered: bool,
-    /// The order that stands on the instance, as it was told last.
-    pub(super) standing_order: Option<StandingOrder<Tick>>,
-    /// Whether a drain that stands there calls it away: it does so until it is lifted, or overruled.
-    pub(super) drain_stands: bool,
-    /// How often the service was told to stop.
-    pub(super) stops: u8,
-    /// Neither idleness nor age, of the instance or of its runner, is a reason before.
-    pub(super) hold: Option<Tick>,
+    runner_expires: Option<Tick>,
     /// Why it is broken; the first trouble counts.
     trouble: Option<(BrokenBy, String)>,
 }
@@ -101,8 +93,6 @@ impl Reasons {
                 (*deadline, *abort_at, *leave_at) = (*deadline - unseen, *abort_at - unseen, *leave_at - unseen);
             }
         }
-        self.hold = self.hold.map(|until| until - unseen);
-        self.standing_order = self.standing_order.map(|order| order.map(|until| until - unseen));
         self.runner_expires = self.runner_expires.map(|at| at - unseen);
         // Maintenance whose time passed in the sleep fails no job now: it was called off, or comes at a time that is told anew.
         if let Some(announced) = self.announced.get_mut(&Ending::Maintenance)
@@ -145,8 +135,29 @@ impl Reasons {
         self.trouble.get_or_insert((by, words));
     }
 
-    pub(super) fn end_hold(&mut self, now: Tick) {
-        self.hold = self.hold.filter(|until| *until > now);
+    /// Jobs are failed for a deadline from now on.
+    pub(super) fn abort(&mut self) {
+        self.aborted = true;
+    }
+
+    pub(super) fn aborted(&self) -> bool {
+        self.aborted
+    }
+
+    pub(super) fn set_rebalance(&mut self, advised: bool) {
+        self.rebalance = advised;
+    }
+
+    pub(super) fn rebalance(&self) -> bool {
+        self.rebalance
+    }
+
+    pub(super) fn set_runner_expires(&mut self, at: Option<Tick>) {
+        self.runner_expires = at;
+    }
+
+    pub(super) fn runner_expires(&self) -> Option<Tick> {
+        self.runner_expires
     }
 
     /// The strongest one that holds. The group's choice counts only if `choice_counts`, the risk of an interruption only if `risk_counts`.
@@ -157,7 +168,6 @@ impl Reasons {
             (self.chosen() && choice_counts, LeaveReason::ScaleIn),
             (self.announced.contains_key(&Ending::Maintenance), LeaveReason::Maintenance),
             (risk_counts, LeaveReason::Rebalance),
-            (self.drain_ordered || self.drain_stands, LeaveReason::Operator),
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))

@@ -217,7 +217,7 @@ impl Lifecycle {
     /// the service, and sends no second signal to one that is being stopped already.
     fn await_end(&mut self, retiring: Retiring, now: Tick) {
         let waited = retiring.accepted.is_some_and(|at| now.since(at) >= STALE);
-        if self.reasons.stops > 0 && (waited || self.ended(retiring)) {
+        if self.orders.to_stop() && (waited || self.ended(retiring)) {
             self.enter(State::Gone);
         } else {
             self.retire_by(retiring);
@@ -236,8 +236,8 @@ impl Lifecycle {
     pub(super) fn stop_retiring(&mut self, retiring: Retiring, now: Tick) {
         if self.ended(retiring) {
             self.enter(State::Gone);
-        } else if self.main_line.pause.is_some() {
-            self.main_line.pause = Some(now);
+        } else {
+            self.main_line.hurry(now);
         }
     }
 

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
+    repeated::Repeated,
     state::{Draining, Serving, State},
-    timers::Timer,
 };
 use crate::{
     agent::{
         action::Request,
         backoff::Backoff,
         event::{Outcome, RequestId},
-        jitter::Jitter,
         phase::{LeaveReason, Phase},
         policy::Protection,
     },
@@ -32,40 +31,6 @@ const READY_AGAIN: Backoff = Backoff::new(Duration::from_secs(60), Duration::fro
 const AGAIN: Backoff = Backoff::new(RETRY, Duration::from_secs(60));
 /// The longest pause before protection that is wanted is tried again, unless a right is missing: a job may run without it meanwhile, or none begin.
 const UNPROTECTED: Duration = Duration::from_secs(15);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Repeated {
-    /// The request in flight.
-    asked: Option<RequestId>,
-    /// When the next one is due.
-    due: Option<Tick>,
-    /// The pauses before it is tried again.
-    pace: Backoff,
-}
-
-impl Repeated {
-    const fn at(pace: Backoff) -> Self {
-        Self { asked: None, due: None, pace }
-    }
-
-    fn rests(self, now: Tick) -> bool {
-        self.asked.is_some() || self.due.is_some_and(|due| due > now)
-    }
-
-    fn ask(&mut self, id: RequestId) {
-        (self.asked, self.due) = (Some(id), None);
-    }
-
-    /// It was done, and is due again then, if ever.
-    fn done(&mut self, due: Option<Tick>) {
-        (self.asked, self.due, self.pace.tries) = (None, due, 0);
-    }
-
-    /// It was not: later each time, but not later than this from now.
-    fn again(&mut self, now: Tick, jitter: Jitter, most: Duration) {
-        (self.asked, self.due) = (None, Some(now + self.pace.pause_within(most, jitter)));
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SideRequests {
@@ -98,18 +63,18 @@ pub(super) struct SideRequests {
 impl Default for SideRequests {
     fn default() -> Self {
         Self {
-            extend_launch_hook: Repeated::at(AGAIN),
+            extend_launch_hook: Repeated::new(AGAIN),
             launch_held: false,
             launch_pause: HEARTBEAT,
-            extend_hook: Repeated::at(AGAIN),
+            extend_hook: Repeated::new(AGAIN),
             heartbeat_pause: HEARTBEAT,
-            protection: Repeated::at(AGAIN),
+            protection: Repeated::new(AGAIN),
             wanted: false,
             protected: None,
             probe: None,
             hook_lookup: None,
             no_hook: false,
-            ready: Repeated::at(READY_AGAIN),
+            ready: Repeated::new(READY_AGAIN),
             ready_settled: false,
             recorded: false,
         }
@@ -134,19 +99,19 @@ impl SideRequests {
     }
 
     pub(super) fn extend_launch_hook_due(&self) -> Option<Tick> {
-        self.extend_launch_hook.due
+        self.extend_launch_hook.due()
     }
 
     pub(super) fn extend_hook_due(&self) -> Option<Tick> {
-        self.extend_hook.due
+        self.extend_hook.due()
     }
 
     pub(super) fn protection_due(&self) -> Option<Tick> {
-        self.protection.due
+        self.protection.due()
     }
 
     pub(super) fn ready_sign_due(&self) -> Option<Tick> {
-        self.ready.due
+        self.ready.due()
     }
 }
 
@@ -181,19 +146,20 @@ impl Lifecycle {
             }
         };
         let Some(want) = want.filter(|want| self.side.protected != Some(*want) && !self.reasons.chosen()) else {
-            (self.side.protection.due, self.side.protection.pace) = (None, AGAIN);
+            self.side.protection.drop_pause();
+            self.side.protection.backoff = AGAIN;
             return;
         };
-        if self.side.wanted != want && self.side.protection.asked.is_none() {
+        if self.side.wanted != want && !self.side.protection.in_flight() {
             // What is wanted now has not been refused yet.
             self.side.protection.done(None);
         }
-        if self.side.protection.rests(now) {
+        if !self.side.protection.ready(now) {
             return;
         }
         self.side.wanted = want;
         let id = self.ask(Request::Protect(want));
-        self.side.protection.ask(id);
+        self.side.protection.asked(id);
     }
 
     /// Extends the launch hook until it is answered, the first time a moment after the start: most boots are over by then.
@@ -209,12 +175,13 @@ impl Lifecycle {
         };
         self.side.launch_held = held;
         if !held || !self.policy.launch_hook {
-            self.side.extend_launch_hook.due = None;
-        } else if self.side.extend_launch_hook.asked.is_none() {
-            let due = *self.side.extend_launch_hook.due.get_or_insert(now + RETRY);
-            if due <= now {
+            self.side.extend_launch_hook.drop_pause();
+        } else if self.side.extend_launch_hook.ready(now) {
+            if self.side.extend_launch_hook.due().is_none() {
+                self.side.extend_launch_hook.pause_until(now + RETRY);
+            } else {
                 let id = self.ask(Request::ExtendLaunchHook);
-                self.side.extend_launch_hook.ask(id);
+                self.side.extend_launch_hook.asked(id);
             }
         }
     }
@@ -228,14 +195,12 @@ impl Lifecycle {
             self.side.hook_lookup = Some(self.ask(Request::FindHook));
         }
         if !rules.extendable() || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
-            self.side.extend_hook.due = None;
+            self.side.extend_hook.drop_pause();
             return;
         }
-        if self.side.extend_hook.asked.is_none()
-            && (self.side.extend_hook.due.is_none() || self.elapsed(Timer::ExtendHook, now))
-        {
+        if self.side.extend_hook.ready(now) {
             let id = self.ask(Request::ExtendHook);
-            self.side.extend_hook.ask(id);
+            self.side.extend_hook.asked(id);
         }
     }
 
@@ -243,10 +208,10 @@ impl Lifecycle {
     /// never began.
     pub(super) fn keep_ready_sign(&mut self, now: Tick) {
         if self.side.ready_settled || !matches!(self.state, State::Serving(_)) {
-            self.side.ready.due = None;
-        } else if !self.side.ready.rests(now) {
+            self.side.ready.drop_pause();
+        } else if self.side.ready.ready(now) {
             let id = self.ask(Request::RecordReady);
-            self.side.ready.ask(id);
+            self.side.ready.asked(id);
         }
     }
 
@@ -274,7 +239,7 @@ impl Lifecycle {
 
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
         let jitter = self.jitter;
-        if self.side.extend_launch_hook.asked == Some(id) {
+        if self.side.extend_launch_hook.awaits(id) {
             if let Outcome::HookFound { heartbeat } = outcome {
                 self.side.launch_pause = heartbeat;
                 self.side.extend_launch_hook.done(Some(now + heartbeat));
@@ -285,14 +250,14 @@ impl Lifecycle {
             self.side.heartbeat_pause = heartbeat;
         } else if self.side.hook_lookup == Some(id) {
             self.side.no_hook = outcome == Outcome::NoHook;
-        } else if self.side.extend_hook.asked == Some(id) {
+        } else if self.side.extend_hook.awaits(id) {
             let pause = self.side.heartbeat_pause;
             if outcome == Outcome::Done {
                 self.side.extend_hook.done(Some(now + pause));
             } else {
                 self.side.extend_hook.again(now, jitter, pause / 2);
             }
-        } else if self.side.protection.asked == Some(id) {
+        } else if self.side.protection.awaits(id) {
             if outcome == Outcome::Done {
                 self.side.protected = Some(self.side.wanted);
                 self.side.protection.done(None);
@@ -305,7 +270,7 @@ impl Lifecycle {
                 let presses = self.side.wanted && !matches!(outcome, Outcome::Denied(_) | Outcome::NotInGroup);
                 self.side.protection.again(now, jitter, if presses { UNPROTECTED } else { Duration::MAX });
             }
-        } else if self.side.ready.asked == Some(id) {
+        } else if self.side.ready.awaits(id) {
             self.side.ready_settled =
                 outcome == Outcome::Done || matches!(outcome, Outcome::Denied(_)) && !self.rights_may_come(now);
             self.side.ready.again(now, jitter, Duration::MAX);

@@ -107,17 +107,17 @@ impl Lifecycle {
 
     /// Whether its jobs are failed for a deadline of the cloud.
     pub fn aborted(&self) -> bool {
-        self.reasons.aborted
+        self.reasons.aborted()
     }
 
     /// Until when an operator holds the instance, if one does.
     pub fn hold(&self) -> Option<Tick> {
-        self.reasons.hold
+        self.orders.hold()
     }
 
     /// From when on the platform may refuse the image's runner, as far as the image says so.
     pub fn runner_expires(&self) -> Option<Tick> {
-        self.reasons.runner_expires
+        self.reasons.runner_expires()
     }
 
     /// When the instance was first seen in service.
@@ -159,7 +159,7 @@ impl Lifecycle {
             protected: self.side.protected(),
             served: self.served(),
             note: self.note.clone(),
-            held: self.reasons.hold.is_some(),
+            held: self.orders.held(),
             deadline: self.reasons.budget().map(|budget| budget.deadline),
         }
     }

@@ -86,7 +86,7 @@ impl Lifecycle {
             return None;
         }
         match timer {
-            Timer::MainLine => self.main_line.pause,
+            Timer::MainLine => self.main_line.due(),
             Timer::BootDeadline => self.boot_deadline(),
             Timer::DoubtLimit => {
                 let serving = self.state == State::Serving(Serving::Busy) && self.reasons.trouble().is_none();
@@ -99,28 +99,28 @@ impl Lifecycle {
                 // Those that were launched together would else leave together.
                 let due = self.in_service? + most.saturating_sub(self.jitter.within(most / 10, AGE));
                 let counts = self.phase().why().is_none_or(|why| why < LeaveReason::Age);
-                counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+                counts.then(|| self.orders.after_hold(due))
             }
             Timer::RunnerExpiry => {
-                let expires = self.reasons.runner_expires.filter(|_| self.policy.leave_on_runner_expiry)?;
+                let expires = self.reasons.runner_expires().filter(|_| self.policy.leave_on_runner_expiry)?;
                 // One that was launched from an image that was too old already would be replaced by another such, for ever.
                 if self.in_service? >= expires {
                     return None;
                 }
                 let due = expires + self.jitter.within(EXPIRY_SPREAD, RUNNER_EXPIRY);
                 let counts = self.phase().why().is_none_or(|why| why < LeaveReason::RunnerExpired);
-                counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+                counts.then(|| self.orders.after_hold(due))
             }
             Timer::Rebalance => {
                 let least = self.policy.rebalance_after;
-                let counts = self.reasons.rebalance && self.policy.leave_on_rebalance;
+                let counts = self.reasons.rebalance() && self.policy.leave_on_rebalance;
                 let due = self.in_service? + least + self.jitter.within(least / 2, REBALANCE);
                 (counts && self.phase().why().is_none_or(|why| why < LeaveReason::Rebalance)).then_some(due)
             }
             Timer::Abort => {
                 let State::Draining(draining) = self.state else { return None };
                 let confirming = draining.step.is_proven();
-                self.reasons.budget().filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
+                self.reasons.budget().filter(|_| !self.reasons.aborted() && !confirming).map(|budget| budget.abort_at)
             }
             Timer::LastLeave => {
                 let draining = matches!(self.state, State::Draining(_));
@@ -129,7 +129,7 @@ impl Lifecycle {
             Timer::ProofLimit => self.proof_limit(),
             Timer::HoldEnd => {
                 let State::Draining(Draining { step: DrainStep::Held { .. }, .. }) = self.state else { return None };
-                self.reasons.hold
+                self.orders.hold()
             }
             Timer::MakeRoomLimit => {
                 let State::Draining(Draining { step: DrainStep::MakeRoom { since }, .. }) = self.state else {
@@ -182,7 +182,7 @@ impl Lifecycle {
         };
         let limit = self.policy.idle_timeout?;
         let due = since + limit.saturating_sub(self.policy.confirm);
-        Some(self.reasons.hold.map_or(due, |until| until.max(due)))
+        Some(self.orders.after_hold(due))
     }
 
     fn idle_timeout(&self) -> Option<Tick> {
@@ -192,7 +192,7 @@ impl Lifecycle {
         let limit = self.policy.idle_timeout?;
         let due = (since + limit).max(self.idle_retry);
         // The fresh snapshot decides first.
-        (!self.side.probing()).then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+        (!self.side.probing()).then(|| self.orders.after_hold(due))
     }
 
     /// When what is still seen after the proof stops counting: nobody is left to finish a job.
@@ -204,8 +204,7 @@ impl Lifecycle {
             DrainStep::Confirm { proven_at, .. } => {
                 let due = proven_at + self.policy.unknown_limit;
                 // Whoever holds it for what is on its disk wants a remnant, too.
-                let hold = self.reasons.hold.filter(|_| draining.why == LeaveReason::Full);
-                Some(hold.map_or(due, |until| until.max(due)))
+                Some(if draining.why == LeaveReason::Full { self.orders.after_hold(due) } else { due })
             }
             DrainStep::Save
             | DrainStep::Ask { .. }

@@ -48,17 +48,18 @@ impl Lifecycle {
 
     /// Times of the wall's clock come nearer by what was not seen. What takes the instance back and should have done so by now did not: it is over.
     fn shift_times(&mut self, unseen: Duration, now: Tick) {
+        self.orders.shift(unseen);
         let in_time = self.served_before_expiry();
         if self.reasons.shift(unseen, now) {
             self.reasons.lift(Ending::Interruption, now);
         }
         // The beginning of service stays, since age counts what was seen: who came in time is not too late by a sleep.
         if in_time && !self.served_before_expiry() {
-            self.reasons.runner_expires = self.in_service.map(|at| at + Duration::from_millis(1));
+            self.reasons.set_runner_expires(self.in_service.map(|at| at + Duration::from_millis(1)));
         }
     }
 
     fn served_before_expiry(&self) -> bool {
-        self.in_service.zip(self.reasons.runner_expires).is_some_and(|(since, expires)| since < expires)
+        self.in_service.zip(self.reasons.runner_expires()).is_some_and(|(since, expires)| since < expires)
     }
 }
