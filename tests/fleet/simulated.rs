@@ -20,6 +20,10 @@ use crate::rig::{Ended, Fleet, Home, living, phase};
 /// From one step to the next, in the simulation: much longer than any of the fleet's times.
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// How long a real instance idles. A runner that is ready must be given the job that waits for it before that, however slow the machine: else it leaves,
+/// and another is raised, as none does in the simulation.
+const IDLE_TIMEOUT: &str = "5s";
+
 enum Step {
     /// So many jobs come at once.
     Come(u32),
@@ -73,7 +77,7 @@ impl Case {
         let settings = home.root().join("more.toml");
         fs::write(&settings, limit.unwrap_or_default()).expect("a file");
         let mut fleet = home.up(&format!(
-            "--jobs 0 --keep --no-docker --idle-timeout 1s --min {} --max {} --agent-settings {}",
+            "--jobs 0 --keep --no-docker --idle-timeout {IDLE_TIMEOUT} --min {} --max {} --agent-settings {}",
             self.min,
             self.max,
             settings.display()
