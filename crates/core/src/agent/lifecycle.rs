@@ -28,7 +28,7 @@ mod status;
 mod timers;
 mod waking;
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 pub use status::Status;
 
@@ -56,10 +56,6 @@ use crate::{
     cloud::{Capabilities, Ending, TargetState},
     time::Tick,
 };
-
-/// How often the probes are asked without an occasion: while nothing runs, and while something does.
-const IDLE_SAMPLES: Duration = Duration::from_secs(5);
-const BUSY_SAMPLES: Duration = Duration::from_secs(1);
 
 /// The note of an instance whose runner exited, until the next one is registered.
 pub const RUNNER_RESTARTS: &str = "the runner exited by itself and is started again";
@@ -259,7 +255,6 @@ impl Lifecycle {
         let retiring = matches!(self.state, State::Retiring(_));
         let risky = self.elapsed(Timer::Rebalance, now);
         self.reasons.strongest(!retiring, risky).or_else(|| {
-            let ordered = self.orders.to_drain();
             [
                 (ordered, LeaveReason::Operator),
                 (expired, LeaveReason::RunnerExpired),
@@ -337,6 +332,11 @@ impl Lifecycle {
     /// Moves the main line on. An answer to the question that is left will be dropped.
     fn enter(&mut self, state: State) {
         self.main_line = Repeated::new(state.pace());
+        self.state = state;
+    }
+
+    /// The same place, of which more is known: the question that is left goes on, and so do its pauses.
+    fn amend(&mut self, state: State) {
         self.state = state;
     }
 

@@ -30,7 +30,7 @@ impl Lifecycle {
 
     /// The same, by no gentler way than this one. A leave that has begun keeps its own.
     pub(super) fn leave_by(&mut self, why: LeaveReason, gentlest: Rung, now: Tick) {
-        match &mut self.state {
+        match self.state {
             State::Preparing { .. }
             | State::Booting(_)
             | State::Registering { .. }
@@ -41,18 +41,19 @@ impl Lifecycle {
                 }
                 self.enter(State::Draining(Draining { why, step: DrainStep::Save, gentlest }));
             }
-            State::Draining(draining) if why > draining.why => {
-                let draining = Draining { why, ..*draining };
-                if draining.step == DrainStep::Save {
-                    self.enter(State::Draining(draining));
-                } else {
+            State::Draining(draining) => {
+                let stronger = self.state.strengthen(why);
+                if stronger && draining.step == DrainStep::Save {
+                    self.enter(self.state);
+                } else if stronger {
                     // The drain itself goes on as it is; the journal needs the reason for a restart only.
-                    self.state = State::Draining(draining);
                     self.ask(Request::Save(self.saved()));
                 }
             }
-            State::Retiring(retiring) => retiring.why = retiring.why.max(why),
-            State::Draining(_) | State::Gone => {}
+            State::Retiring(_) => {
+                self.state.strengthen(why);
+            }
+            State::Gone => {}
         }
         self.advance(now);
     }
@@ -120,7 +121,7 @@ impl Lifecycle {
             }
             other => self.note(other.text()),
         }
-        self.state = State::Draining(Draining { step: DrainStep::Ask { alone_since: alone }, ..draining });
+        self.amend(State::Draining(Draining { step: DrainStep::Ask { alone_since: alone }, ..draining }));
         self.again(now);
     }
 

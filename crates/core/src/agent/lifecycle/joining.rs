@@ -62,7 +62,7 @@ impl Lifecycle {
 
     /// The next step of the way into service. The pauses go on from where they are.
     fn boot_by(&mut self, booting: Booting) {
-        self.state = State::Booting(booting);
+        self.amend(State::Booting(booting));
     }
 
     /// Whether it waits in the warm pool until it is needed, and nothing is to be asked meanwhile. A launch hook holds it on its way in, too.

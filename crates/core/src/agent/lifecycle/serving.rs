@@ -34,14 +34,11 @@ impl Lifecycle {
             self.runner.has_worked();
         }
         let quiet = self.observed.quiet();
-        match &mut self.state {
+        self.state.run_exit_clock(quiet, now);
+        match self.state {
             State::Serving(Serving::Idle { .. }) if !quiet => self.serve(now),
             State::Serving(Serving::Busy) if quiet => self.serve(now),
             State::Draining(Draining { why: LeaveReason::Idle, .. }) if self.observed.job_seen() => self.turn_back(now),
-            State::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
-            | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {
-                *quiet_since = quiet.then(|| quiet_since.unwrap_or(now));
-            }
             State::Preparing { .. }
             | State::Booting(_)
             | State::Registering { .. }
@@ -104,11 +101,8 @@ impl Lifecycle {
 
     /// Idle long enough? The last part of the time begins with a fresh snapshot, its end with the question for room.
     pub(super) fn check_idle(&mut self, now: Tick) {
-        let confirm = self.elapsed(Timer::IdleConfirm, now);
-        if let State::Serving(Serving::Idle { confirmed, .. }) = &mut self.state
-            && confirm
-        {
-            *confirmed = true;
+        if self.elapsed(Timer::IdleConfirm, now) {
+            self.state.confirm_idle();
             self.probe_early();
         }
         if self.elapsed(Timer::IdleTimeout, now) {
@@ -164,7 +158,7 @@ impl Lifecycle {
             // Those too far back for a turn of their own are spread over a while.
             self.idle_retry = now + if turn <= retry { turn } else { retry + self.jitter.within(retry, FURTHER_BACK) };
             self.ask_room(false);
-            self.set_yielded(true);
+            self.state.set_yielded(true);
         }
     }
 
@@ -173,13 +167,7 @@ impl Lifecycle {
         let retry = self.policy.floor_retry;
         self.idle_retry = now + retry.saturating_sub(self.jitter.within(retry / 4, FLOOR));
         self.ask_room(false);
-        self.set_yielded(false);
-    }
-
-    fn set_yielded(&mut self, yield_: bool) {
-        if let State::Serving(Serving::Idle { yielded, .. }) = &mut self.state {
-            *yielded = yield_;
-        }
+        self.state.set_yielded(false);
     }
 
     /// An instance of which nothing can be said for long is broken. It drains, so a job that runs all the same is waited for.

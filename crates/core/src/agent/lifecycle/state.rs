@@ -233,11 +233,77 @@ impl State {
         }
     }
 
+    /// Where a runner was told to exit: since when it has had nothing to do. `None` anywhere else.
+    fn quiet_since(&mut self) -> Option<&mut Option<Tick>> {
+        match self {
+            Self::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
+            | Self::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => Some(quiet_since),
+            Self::Preparing { .. }
+            | Self::Booting(_)
+            | Self::Registering { .. }
+            | Self::Serving(_)
+            | Self::Returning { .. }
+            | Self::Draining(_)
+            | Self::Retiring(_)
+            | Self::Gone => None,
+        }
+    }
+
+    /// The exit clock runs from the first snapshot that is quiet.
+    pub(super) fn run_exit_clock(&mut self, quiet: bool, now: Tick) {
+        if let Some(since) = self.quiet_since() {
+            *since = quiet.then(|| since.unwrap_or(now));
+        }
+    }
+
     pub(super) fn restart_exit_clock(&mut self, now: Tick) {
-        if let Self::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
-        | Self::Returning { step: ReturnStep::OldExit { quiet_since }, .. } = self
-        {
-            *quiet_since = Some(now);
+        if let Some(since) = self.quiet_since() {
+            *since = Some(now);
+        }
+    }
+
+    /// The fresh snapshot at the end of the idle time is asked for.
+    pub(super) fn confirm_idle(&mut self) {
+        if let Self::Serving(Serving::Idle { confirmed, .. }) = self {
+            *confirmed = true;
+        }
+    }
+
+    pub(super) fn set_yielded(&mut self, yields: bool) {
+        if let Self::Serving(Serving::Idle { yielded, .. }) = self {
+            *yielded = yields;
+        }
+    }
+
+    /// A stronger reason to leave, by the way that was begun. Whether it is stronger.
+    pub(super) fn strengthen(&mut self, stronger: LeaveReason) -> bool {
+        let (Self::Draining(Draining { why, .. }) | Self::Retiring(Retiring { why, .. })) = self else { return false };
+        let before = std::mem::replace(why, stronger.max(*why));
+        before < stronger
+    }
+
+    /// The machine stood still: no time counts that nobody saw.
+    pub(super) fn restart_clocks(&mut self, now: Tick) {
+        match self {
+            Self::Preparing { since, .. }
+            | Self::Booting(Booting { since, .. })
+            | Self::Registering { since }
+            | Self::Returning { since: Some(since), step: ReturnStep::Save | ReturnStep::Undrain }
+            | Self::Draining(Draining {
+                step: DrainStep::Confirm { proven_at: since, .. } | DrainStep::MakeRoom { since },
+                ..
+            })
+            | Self::Retiring(Retiring { rung_since: since, .. }) => *since = now,
+            Self::Draining(Draining { step: DrainStep::Ask { alone_since }, .. }) => *alone_since = None,
+            // Busy until it was looked at; a runner's exit is heard as ever.
+            Self::Serving(_)
+            | Self::Returning { since: None, .. }
+            | Self::Returning { step: ReturnStep::OldExit { .. }, .. }
+            | Self::Draining(Draining {
+                step: DrainStep::Save | DrainStep::Exit { .. } | DrainStep::Held { .. },
+                ..
+            })
+            | Self::Gone => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    BUSY_SAMPLES, IDLE_SAMPLES, Lifecycle,
+    Lifecycle,
     state::{DrainStep, Draining, State},
 };
 use crate::{
@@ -16,6 +16,10 @@ use crate::{
     },
     time::Tick,
 };
+
+/// How often the probes are asked without an occasion: while nothing runs, and while something does.
+const IDLE_SAMPLES: Duration = Duration::from_secs(5);
+const BUSY_SAMPLES: Duration = Duration::from_secs(1);
 
 /// A snapshot of the agent for its status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

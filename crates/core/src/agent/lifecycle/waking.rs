@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
-    state::{BootStep, Booting, DrainStep, Draining, Retiring, ReturnStep, State},
+    state::{BootStep, Booting, DrainStep, Draining, State},
 };
 use crate::{activity::Activity, agent::phase::LeaveReason, cloud::Ending, time::Tick};
 
@@ -16,32 +16,23 @@ impl Lifecycle {
         self.shift_times(unseen, now);
         self.observe(Activity::Unknown("the machine stood still, and was not looked at since".into()), now);
         self.observed.restart_doubt(now);
+        self.state.restart_clocks(now);
         match self.state {
-            State::Preparing { within, .. } => self.state = State::Preparing { since: now, within },
             // An answer that is on its way tells of a place in which it may not be any more.
             State::Booting(booting) => {
-                let booting = Booting { since: now, step: BootStep::Look, seen: None, ..booting };
-                self.enter(State::Booting(booting));
-            }
-            State::Registering { .. } => self.state.restart_boot_clock(now),
-            State::Returning { since, step: step @ (ReturnStep::Save | ReturnStep::Undrain) } => {
-                self.state = State::Returning { since: since.map(|_| now), step };
+                self.enter(State::Booting(Booting { step: BootStep::Look, seen: None, ..booting }));
             }
             // The room that was seen is nobody's any more.
             State::Draining(Draining { why: LeaveReason::Idle, .. }) => self.turn_back(now),
-            State::Draining(draining) => match draining.step {
-                DrainStep::Ask { .. } => {
-                    self.state = State::Draining(Draining { step: DrainStep::Ask { alone_since: None }, ..draining });
-                }
-                DrainStep::Confirm { weak, .. } => self.drain_by(DrainStep::Confirm { proven_at: now, weak }),
-                DrainStep::MakeRoom { .. } => {
-                    self.state = State::Draining(Draining { step: DrainStep::MakeRoom { since: now }, ..draining });
-                }
-                DrainStep::Save | DrainStep::Exit { .. } | DrainStep::Held { .. } => {}
-            },
-            State::Retiring(retiring) => self.state = State::Retiring(Retiring { rung_since: now, ..retiring }),
-            // Busy until it was looked at; a runner's exit is heard as ever.
-            State::Returning { step: ReturnStep::OldExit { .. }, .. } | State::Serving(_) | State::Gone => {}
+            // Nor is a snapshot from before.
+            State::Draining(Draining { step: step @ DrainStep::Confirm { .. }, .. }) => self.drain_by(step),
+            State::Preparing { .. }
+            | State::Registering { .. }
+            | State::Serving(_)
+            | State::Returning { .. }
+            | State::Draining(_)
+            | State::Retiring(_)
+            | State::Gone => {}
         }
         self.probe_anew();
     }
