@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use lightsout_core::{duration::parse_duration, settings::MetricsSettings};
-use lightsout_io::log::Format;
+use lightsout_io::command_line::{LogArgs, metrics_address};
 
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         socket: Socket,
         /// How long, such as 30m or 2h; 0 ends a hold
-        #[arg(value_parser = duration)]
+        #[arg(value_parser = parse_duration)]
         duration: Duration,
     },
     /// Show the settings of an agent that starts now: each value, and the file, tag or default that it comes from
@@ -81,17 +81,13 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub config: Config,
     /// Show metrics to Prometheus at http://ADDR/metrics; a port alone is loopback's (over the settings)
-    #[arg(long, value_name = "ADDR", value_parser = metrics)]
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,
     /// Print a line a minute in CloudWatch's embedded metric format, and one at the end, on standard output
     #[arg(long)]
     pub emf: bool,
-    /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
-    #[arg(long, value_name = "LEVEL")]
-    pub log: Option<String>,
-    /// How log lines look: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub log_format: Format,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl Run {
@@ -123,14 +119,5 @@ pub(crate) struct Doctor {
 
 /// Reads the arguments, without the program's own name.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
-    Args::try_parse_from(std::iter::once(OsString::from("lightsout-agent")).chain(args))
-}
-
-fn metrics(text: &str) -> Result<SocketAddr, &'static str> {
-    MetricsSettings::address(text)
-        .ok_or("write an address with its port, such as 127.0.0.1:9464, or a port of loopback")
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|_| format!("{text:?} is no duration: write 90s, 30m or 2h"))
+    Args::try_parse_from(std::iter::once(OsString::from(crate::NAME)).chain(args))
 }

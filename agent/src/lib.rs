@@ -45,19 +45,10 @@ mod systemd;
 use std::{ffi::OsString, iter, process::ExitCode};
 
 use args::{Command, Run};
-use lightsout_io::log;
+use lightsout_io::command_line::{self, Failure, runtime};
 use tokio::runtime::Runtime;
 
-/// Why the agent stops without success.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// Nothing was tried: the arguments or the settings cannot work.
-    #[error("{0}")]
-    Refused(String),
-    /// Something was tried and failed.
-    #[error("{0}")]
-    Failed(String),
-}
+const NAME: &str = "lightsout-agent";
 
 /// The command line, for its manual pages and completions.
 pub fn command() -> clap::Command {
@@ -69,7 +60,7 @@ pub fn command() -> clap::Command {
 /// Exits with 0 when it did what was asked, 1 when it could not, 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let for_doctor: Vec<OsString> = args.iter().skip(1).cloned().collect();
-    conclude(args, |command| execute(command, &for_doctor))
+    command_line::run(NAME, args::parse(args), |args| execute(args.command, &for_doctor))
 }
 
 /// Looks at everything that the agent needs. The arguments are those behind `lightsout-agent doctor`, and are read alike; so is the exit code.
@@ -77,34 +68,12 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 /// The agent's program never calls it: it becomes another that does. What only a diagnosis needs, an agent would hold in memory for ever.
 pub fn doctor(args: Vec<OsString>) -> ExitCode {
     let args = iter::once("doctor".into()).chain(args).collect();
-    conclude(args, |command| {
-        let Command::Doctor(args) = command else {
+    command_line::run(NAME, args::parse(args), |args| {
+        let Command::Doctor(args) = args.command else {
             return Err(Failure::Refused("this is the agent's to do: call lightsout-agent".into()));
         };
         Ok(runtime()?.block_on(doctor::run(&args)))
     })
-}
-
-fn conclude(args: Vec<OsString>, execute: impl FnOnce(Command) -> Result<ExitCode, Failure>) -> ExitCode {
-    let result = match args::parse(args) {
-        Ok(args) => execute(args.command),
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
-    };
-    let (code, failure) = match result {
-        Ok(code) => return code,
-        Err(failure @ Failure::Failed(_)) => (1, failure),
-        Err(failure @ Failure::Refused(_)) => (2, failure),
-    };
-    eprintln!("lightsout-agent: {failure}");
-    ExitCode::from(code)
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))
 }
 
 fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failure> {
@@ -112,7 +81,7 @@ fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failur
     let answer = match command {
         Command::Run(args) => return run(&args, runtime),
         Command::Doctor(_) => Err(doctor::program::become_it(for_doctor)),
-        Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
+        Command::Version => Ok(format!("{NAME} {}", env!("CARGO_PKG_VERSION"))),
         Command::Settings { config, json } => {
             let shown = runtime.block_on(settings::show(&config.config, json)).map_err(Failure::Refused)?;
             println!("{shown}");
@@ -134,19 +103,10 @@ fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failur
 
 fn run(args: &Run, runtime: Runtime) -> Result<ExitCode, Failure> {
     memory::note_files();
-    log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
+    args.log.init()?;
     let settings = settings::at_the_start(&args.config.config).map_err(Failure::Refused)?;
-    let code = match runtime.block_on(start::run(settings, &args.config.config, args.shown())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast::<Failure>() {
-            Ok(failure) => return Err(failure),
-            Err(error) => {
-                tracing::error!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
-    };
+    let ended = runtime.block_on(start::run(settings, &args.config.config, args.shown()));
     // A program of the user's that still runs must not hold up the exit.
     runtime.shutdown_background();
-    Ok(code)
+    ended.map(|()| ExitCode::SUCCESS)
 }

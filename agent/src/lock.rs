@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
 use tokio::net::UnixStream;
 
 /// How long another agent may take to accept a connection.
@@ -27,7 +26,7 @@ impl Lock {
     ///
     /// # Errors
     /// When another agent has it, or it cannot be had.
-    pub(crate) fn take(state_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn take(state_dir: &Path) -> Result<Self, String> {
         let path = state_dir.join("agent.lock");
         // Read only where there is one: a disk that is full or takes no more writes must not keep the agent from starting.
         let opened = match File::open(&path) {
@@ -39,16 +38,16 @@ impl Lock {
             }
             opened => opened,
         };
-        let file = opened.with_context(|| format!("cannot open {} (agent.state_dir)", path.display()))?;
+        let file = opened.map_err(|error| format!("cannot open {} (agent.state_dir): {error}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => bail!(
+            Err(TryLockError::WouldBlock) => Err(format!(
                 "another lightsout-agent works with agent.state_dir {}, and there can be one only: ask it with \
                  `lightsout-agent status`, or stop it first",
                 state_dir.display()
-            ),
+            )),
             Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {} (agent.state_dir)", path.display()))
+                Err(format!("cannot lock {} (agent.state_dir): {error}", path.display()))
             }
         }
     }
@@ -58,18 +57,18 @@ impl Lock {
 ///
 /// # Errors
 /// When somebody does.
-pub(crate) async fn nobody_answers(socket: &Path) -> anyhow::Result<()> {
+pub(crate) async fn nobody_answers(socket: &Path) -> Result<(), String> {
     let gone = match tokio::time::timeout(ANSWER, UnixStream::connect(socket)).await {
         // So many wait already that there is no room for one more.
         Ok(Err(error)) => error.kind() != io::ErrorKind::WouldBlock,
         Ok(Ok(_)) | Err(_) => false,
     };
     if !gone {
-        bail!(
+        return Err(format!(
             "another lightsout-agent answers at agent.socket {}: stop it first, or give each a socket and a state_dir of \
              its own",
             socket.display()
-        );
+        ));
     }
     Ok(())
 }
@@ -87,7 +86,7 @@ mod tests {
     fn the_second_agent_is_refused_for_as_long_as_the_first_lives() {
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path()).unwrap();
-        let error = Lock::take(folder.path()).unwrap_err().to_string();
+        let error = Lock::take(folder.path()).unwrap_err();
         assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
         let mode = folder.path().join("agent.lock").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "out of reach of jobs");
@@ -109,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(folder.path().join("no/room"), folder.path().join("agent.lock")).unwrap();
         let _first = Lock::take(folder.path()).unwrap();
-        let error = Lock::take(folder.path()).unwrap_err().to_string();
+        let error = Lock::take(folder.path()).unwrap_err();
         assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
         // Nor a folder: below a file, and where nothing can be made.
         for state_dir in ["agent.sock/state", "agent.lock/state", "no/folder"] {
@@ -117,7 +116,7 @@ mod tests {
             fs::write(place.path().join("agent.sock"), "").unwrap();
             let state_dir = place.path().join(state_dir);
             let _first = Lock::take(&state_dir).unwrap();
-            let error = Lock::take(&state_dir).unwrap_err().to_string();
+            let error = Lock::take(&state_dir).unwrap_err();
             assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
         }
     }

@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
@@ -23,11 +22,11 @@ use lightsout_core::{
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
+use lightsout_io::command_line::Failure;
 use tokio::sync::{mpsc, watch};
 
 use self::unusable::none_was_started;
 use crate::{
-    Failure,
     boot::{self, Boot},
     clock::{Clock, Stillness},
     control,
@@ -72,12 +71,13 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
-    pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
+    pub(crate) async fn find(settings: &AgentSettings) -> Result<Self, Failure> {
+        let late = |error| Failure::Failed(format!("{LATE}: {error}"));
         let begun = Instant::now();
-        let (place, notices) = find_cloud(&settings.cloud, settings.policy.boot_deadline).await.context(LATE)?;
+        let (place, notices) = find_cloud(&settings.cloud, settings.policy.boot_deadline).await.map_err(late)?;
         let (provider, notices) = (INSTANCE_PROVIDERS[place], Arc::<dyn Notices>::from(notices));
         let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
-        let identity = notices.identity(left).await.context(LATE)?;
+        let identity = notices.identity(left).await.map_err(late)?;
         Ok(Self {
             host: Arc::from((provider.host)(&identity, HostSettings::of(settings))),
             secrets: (provider.provider.secrets)(Some(identity.location.clone())),
@@ -92,7 +92,7 @@ impl Cloud {
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: MetricsSettings) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: MetricsSettings) -> Result<(), Failure> {
     if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
         warn_of_readable(config);
     }
@@ -103,8 +103,8 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let earlier = tokio::spawn(boot::earlier());
     // Without it the instance leaves at the boot deadline, as one whose disk takes nothing.
     let _ = fs::DirBuilder::new().recursive(true).mode(0o755).create(&settings.state_dir);
-    let _lock = Lock::take(&settings.state_dir)?;
-    lock::nobody_answers(&settings.socket).await?;
+    let _lock = Lock::take(&settings.state_dir).map_err(Failure::Failed)?;
+    lock::nobody_answers(&settings.socket).await.map_err(Failure::Failed)?;
     let begun = Instant::now();
     let cloud = Cloud::find(&settings).await?;
     boot.now("metadata");
@@ -129,13 +129,13 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     }
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
-        .context("cannot listen for signals")?;
+        .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
     let unusable = settings.unusable.is_some();
     let running = run_on(settings, cloud, orders::among(&tags), boot, PROCESSES, inputs, incoming);
     tokio::select! {
         done = running => done,
         // The next agent begins with them. It finds in the journal whether this one was leaving.
-        () = settings::until_they_work(config, &tags), if unusable => Err(anyhow::anyhow!("the settings can work now: starting again")),
+        () = settings::until_they_work(config, &tags), if unusable => Err(Failure::Failed("the settings can work now: starting again".into())),
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) async fn run_on(
     processes: impl AsRef<Path>,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let settings = Arc::new(settings);
     let Cloud { identity, host, notices, secrets, archives } = cloud;
     let archives = archives(&identity, &settings.records);

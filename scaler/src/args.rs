@@ -3,11 +3,8 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use lightsout_core::{
-    duration::{format_duration, parse_duration},
-    settings::MetricsSettings,
-};
-use lightsout_io::log::Format;
+use lightsout_core::duration::{format_duration, parse_duration};
+use lightsout_io::command_line::{LogArgs, metrics_address};
 
 /// Raises the desired capacity of Auto Scaling groups when CI jobs wait for them. It never lowers anything.
 #[derive(Debug, PartialEq, Eq, Parser)]
@@ -44,7 +41,7 @@ pub(crate) struct Args {
     /// With watch: show metrics to Prometheus at http://ADDR/metrics; a port alone is loopback's (over the settings)
     ///
     /// With --listen, at its address as well: let the proxy pass /hooks/ only.
-    #[arg(long, value_name = "ADDR", value_parser = metrics)]
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     pub(crate) metrics: Option<SocketAddr>,
     /// Print a line in CloudWatch's embedded metric format after each record, too
     #[arg(long)]
@@ -54,12 +51,8 @@ pub(crate) struct Args {
     /// The pages of the queue that need not be read again, and until when a platform wishes to be left alone. It may be lost at any time.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
-    /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
-    #[arg(long, value_name = "LEVEL")]
-    pub(crate) log: Option<String>,
-    /// How records on standard output and log lines on standard error look: text or json
-    #[arg(long, alias = "format", value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: Format,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,7 +67,7 @@ pub(crate) enum Verb {
 
 /// Reads the arguments, without the program's own name.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
-    let args = Args::try_parse_from(std::iter::once(OsString::from("lightsout-scaler")).chain(args))?;
+    let args = Args::try_parse_from(std::iter::once(OsString::from(crate::NAME)).chain(args))?;
     if args.state.is_some() && args.verb != Verb::Once {
         return Err(Args::command().error(ErrorKind::ArgumentConflict, "--state goes with once only"));
     }
@@ -92,11 +85,6 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an address with its port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-fn metrics(text: &str) -> Result<SocketAddr, &'static str> {
-    MetricsSettings::address(text)
-        .ok_or("write an address with its port, such as 127.0.0.1:9464, or a port of loopback")
-}
-
 fn tick(text: &str) -> Result<Duration, String> {
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(3600));
     let tick = parse_duration(text).map_err(|error| error.to_string())?;
@@ -108,6 +96,8 @@ fn tick(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use lightsout_io::log::Format;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Args, clap::Error> {
@@ -127,8 +117,7 @@ mod tests {
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             emf: true,
             state: None,
-            log: Some("debug".into()),
-            log_format: Format::Json,
+            log: LogArgs { log: Some("debug".into()), log_format: Format::Json },
         };
         assert_eq!(parsed(line).unwrap(), expected);
         assert_eq!(parsed(&line.replace("--log-format", "--format")).unwrap(), expected, "its former name");

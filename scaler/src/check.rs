@@ -9,12 +9,13 @@ use lightsout_core::{
     platform::{Demand, JobFilter, Reading},
     settings::PoolSettings,
 };
+use lightsout_io::command_line::Failure;
 use serde::Serialize;
 
 use crate::{
-    failure::{Failure, summarize},
     pool::{Pool, RELEASE, TickContext, Unread, groups_of, view},
     regions::Describing,
+    trouble::summarize,
 };
 
 /// How many other pools a warning names.

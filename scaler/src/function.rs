@@ -24,12 +24,12 @@ use serde_json::{Value, json};
 
 pub(crate) use self::open::{Home, Opened, run};
 use crate::{
-    failure::summarize,
     listener::{Limits, Lines},
     meter::Meter,
     pool::{Cut, Pool, TickContext},
     say,
     scheduler::{Scheduler, Span},
+    trouble::summarize,
     webhooks::Webhooks,
 };
 

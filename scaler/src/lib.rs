@@ -10,7 +10,6 @@ mod args;
 mod call_permits;
 mod check;
 mod custom_handler;
-mod failure;
 mod function;
 mod lambda;
 mod listener;
@@ -44,15 +43,15 @@ use lightsout_core::{
     settings::{Location, MetricsSettings, PoolSettings, ScalerSettings},
 };
 use lightsout_io::{
+    command_line::{self, Failure, runtime},
     files,
     http::Driver,
-    log,
+    log::Format,
     metrics::{self, otlp::Exporter},
 };
 use tokio::sync::mpsc;
 
 use args::{Args, Verb};
-use failure::{Failure, summarize};
 use listener::{Limits, Offer};
 use memory::Memory;
 use meter::Meter;
@@ -60,7 +59,10 @@ use page::{Kept, Shown, look_on};
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
+use trouble::summarize;
 use webhooks::{RENEW_EVERY, Webhooks};
+
+const NAME: &str = "lightsout-scaler";
 
 /// The groups of a location.
 fn groups(location: Location) -> Box<dyn Groups> {
@@ -89,28 +91,17 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             return custom_handler::main(&port);
         }
     }
-    let result = match args::parse(args) {
-        Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
-    };
-    let (code, failure) = match result {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(failure @ Failure::Failed(_)) => (1, failure),
-        Err(failure @ Failure::Refused(_)) => (2, failure),
-    };
-    eprintln!("lightsout-scaler: {failure}");
-    ExitCode::from(code)
+    command_line::run(NAME, args::parse(args), |args| {
+        let settings = read_settings(&args)?;
+        run(&args, settings).map(|()| ExitCode::SUCCESS)
+    })
 }
 
 /// Reads and validates everything that can be wrong before the first call.
 fn read_settings(args: &Args) -> Result<ScalerSettings, Failure> {
-    let refused = |error: &dyn Display| Failure::Refused(error.to_string());
-    log::init(args.log_format, args.log.as_deref()).map_err(|error| refused(&error))?;
+    args.log.init()?;
     let fragments = files::read(&args.config, "scaler").map_err(Failure::Refused)?;
-    let mut settings = ScalerSettings::parse_with(&fragments, &files::zone).map_err(|problems| refused(&problems))?;
+    let mut settings = ScalerSettings::parse_with(&fragments, &files::zone).map_err(Failure::refused)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -135,11 +126,7 @@ fn chosen(pools: Vec<PoolSettings>, names: &[String]) -> Result<Vec<PoolSettings
 }
 
 fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens(), &settings, groups);
         let exporter = exporter(args);
@@ -165,9 +152,11 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
     let pools = Pool::all(settings.pools);
     let count = pools.len();
     let meter = context.meter.clone();
-    let done = |record: &Decision| say(args.log_format, record, &meter);
+    let done = |record: &Decision| say(args.log.log_format, record, &meter);
     match args.verb {
-        Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
+        Verb::Check => {
+            check::check(&context, pools, |finding| print(args.log.log_format, finding, &finding.json())).await
+        }
         Verb::Once => {
             let mut scheduler = Scheduler::new(context, pools);
             if let Some(path) = &args.state {
@@ -254,7 +243,7 @@ fn exporter(args: &Args) -> Option<Exporter> {
         return None;
     }
     let instance = format!("{}/{}", env::var("HOSTNAME").unwrap_or_default(), std::process::id());
-    let exporter = Exporter::new("lightsout-scaler", &instance, |name| env::var(name).ok());
+    let exporter = Exporter::new(NAME, &instance, |name| env::var(name).ok());
     exporter.inspect_err(|why| tracing::error!("metrics are not sent: {why}")).ok().flatten()
 }
 
@@ -271,19 +260,19 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Prints a record, and the metrics' lines after it.
-fn say(format: log::Format, record: &Decision, meter: &Meter) {
+fn say(format: Format, record: &Decision, meter: &Meter) {
     print(format, record, &record.json());
     for line in meter.lines(&record.pool) {
-        print(log::Format::Json, &"", &line);
+        print(Format::Json, &"", &line);
     }
 }
 
 /// Prints one line. A reader that went away does not stop the scaler.
-fn print(format: log::Format, text: &dyn Display, json: &str) {
+fn print(format: Format, text: &dyn Display, json: &str) {
     let mut out = io::stdout().lock();
     let written = match format {
-        log::Format::Text => writeln!(out, "{text}"),
-        log::Format::Json => writeln!(out, "{json}"),
+        Format::Text => writeln!(out, "{text}"),
+        Format::Json => writeln!(out, "{json}"),
     };
     if let Err(error) = written.and_then(|()| out.flush()) {
         tracing::debug!(%error, "nobody reads standard output");

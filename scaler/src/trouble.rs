@@ -1,13 +1,17 @@
-//! Why a tick did not do its work, or not all of it.
+//! Why a tick did not do its work, or not all of it, and what that of many comes to.
 
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
     exchange::{ErrorKind, ExchangeError},
     record::TickTrouble,
 };
+use lightsout_io::command_line::Failure;
 
 /// What to do where something was not answered by the pool's deadline.
 pub(crate) const LONGER: &str = "`deadline` gives it longer, and `--log debug` tells which requests are slow";
+
+/// How many failures are printed in full.
+const PRINTED: usize = 20;
 
 /// What kind of failure it was, and what happened, in words that say what to do.
 #[derive(Clone, Debug)]
@@ -31,6 +35,19 @@ impl Trouble {
     pub(crate) fn and(self, other: &Self) -> Self {
         Self { kind: self.kind, message: format!("{}; and {}", self.message, other.message) }
     }
+}
+
+/// The end of something that all pools did, given the names and errors of those that failed.
+pub(crate) fn summarize(count: usize, failed: &[(String, String)]) -> Result<(), Failure> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut lines = vec![format!("{} of {count} pools failed:", failed.len())];
+    lines.extend(failed.iter().take(PRINTED).map(|(pool, error)| format!("{pool}: {error}")));
+    if failed.len() > PRINTED {
+        lines.push(format!("and {} more", failed.len() - PRINTED));
+    }
+    Err(Failure::Failed(lines.join("\n  ")))
 }
 
 /// The kind of a platform's failure.

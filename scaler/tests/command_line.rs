@@ -10,6 +10,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 const POOL: &str = "[[pool]]\nname = 'linux'\ngroup = 'ci'\nplatform.command.queue = ['sh', '-c', 'echo 3']\n";
@@ -103,14 +104,16 @@ fn without_a_webhook_there_is_the_page_alone() {
 
 #[test]
 fn once_fails_with_1_and_names_the_pool_and_the_reason() {
+    let why = "1 of 1 pools failed:\n  linux: autoscaling:DescribeAutoScalingGroups failed";
+    let (code, _, error) = outcome(scaler(&home(POOL), "once").output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(error.contains(&format!("lightsout-scaler: {why}")), "{error}");
     let (code, out, error) = outcome(scaler(&home(POOL), "once --log-format json").output().unwrap());
     assert_eq!(code, Some(1));
     assert_eq!(out.lines().count(), 1);
     assert!(out.contains("\"pool\":\"linux\"") && out.contains("\"result\":\"failed\""), "{out}");
-    assert!(
-        error.contains("lightsout-scaler: 1 of 1 pools failed:\n  linux: autoscaling:DescribeAutoScalingGroups failed"),
-        "{error}"
-    );
+    let said = error.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).next_back().unwrap();
+    assert!(said["level"] == "ERROR" && said["message"].as_str().unwrap().starts_with(why), "{error}");
 }
 
 #[test]

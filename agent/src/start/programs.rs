@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::Context;
 use lightsout_core::{exchange::Text, platform::HostContext, settings::AgentSettings};
+use lightsout_io::command_line::Failure;
 
 use crate::{before_register::BeforeRegister, runner_user::own_variables, space::Cleaner};
 
@@ -12,12 +12,15 @@ pub(super) fn before_register(
     settings: &AgentSettings,
     context: &HostContext,
     in_unit: bool,
-) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
+) -> Result<Option<Arc<BeforeRegister>>, Failure> {
     let Some(argv) = settings.before_register.clone() else { return Ok(None) };
     let environment = environment(settings, context);
     let folder = settings.socket.with_file_name("before-register");
     let program = BeforeRegister::new(argv, environment, in_unit, folder);
-    Ok(Some(Arc::new(program.context("cannot tell which boot this is")?)))
+    match program {
+        Ok(program) => Ok(Some(Arc::new(program))),
+        Err(error) => Err(Failure::Failed(format!("cannot tell which boot this is: {error}"))),
+    }
 }
 
 /// The operator's own program that makes room, with the same in its environment.

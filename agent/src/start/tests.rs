@@ -91,7 +91,7 @@ struct Shell {
     host: FakeHost,
     notices: FakeNotices,
     inputs: Inputs,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<Result<(), Failure>>,
 }
 
 impl Shell {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lightsout_core::settings::{AgentSettings, DockerSettings};
+use lightsout_io::command_line::Failure;
 
 use crate::{
-    Failure,
     docker::{Engine, Selection},
     process::Process,
     runner_process::any_runner,

@@ -5,6 +5,7 @@ mod recent;
 
 use std::{
     env,
+    fmt::Display,
     io::{self, IsTerminal, Write},
     sync::OnceLock,
 };
@@ -85,6 +86,15 @@ pub fn record(json: &str) {
     let line = record_line(STYLE.get(), json);
     // Where nobody reads, nobody misses it.
     let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Says why the program ends: a person reads `PROGRAM: why`; the journal, and who collects JSON, get a line of the log.
+pub(crate) fn end(program: &str, why: &dyn Display) {
+    match STYLE.get() {
+        Some(Style { format: Format::Json, .. } | Style { journal: true, .. }) => tracing::error!("{why}"),
+        // Where nobody reads, nobody misses it.
+        Some(_) | None => drop(writeln!(io::stderr(), "{program}: {why}")),
+    }
 }
 
 fn record_line(style: Option<&Style>, json: &str) -> String {

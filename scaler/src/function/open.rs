@@ -10,10 +10,14 @@ use std::{
 
 use hyper::StatusCode;
 use lightsout_core::settings::CloudName;
-use lightsout_io::{http::Driver, log};
+use lightsout_io::{
+    command_line::{self, Failure, runtime},
+    http::Driver,
+    log,
+};
 
 use super::{Function, FunctionError, Request, Ticks, Variables, settings};
-use crate::{groups, listener::Lines, pool::TickContext, tokens};
+use crate::{NAME, groups, listener::Lines, pool::TickContext, tokens};
 
 /// How often those who send webhooks make it look for its settings again: a schedule does so each time, and is nobody's but the operator's.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -92,21 +96,11 @@ impl Opened {
 
 /// Runs a function's server until it ends, with records and log as JSON.
 pub(crate) fn run<E: Display>(serve: impl Future<Output = Result<(), E>>) -> ExitCode {
-    let failed = |error: &dyn Display| {
-        eprintln!("lightsout-scaler: {error}");
-        ExitCode::FAILURE
+    let serve = || {
+        log::init(log::Format::Json, None).map_err(Failure::refused)?;
+        runtime()?.block_on(serve).map(|()| ExitCode::SUCCESS).map_err(Failure::failed)
     };
-    if let Err(error) = log::init(log::Format::Json, None) {
-        return failed(&error);
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("cannot start: {error}")),
-    };
-    match runtime.block_on(serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    command_line::exit_code(NAME, serve())
 }
 
 /// Reads the settings and makes the function of them; no call but for settings that are elsewhere.

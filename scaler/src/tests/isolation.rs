@@ -6,7 +6,9 @@ use lightsout_cloud::{CloudFuture, GroupView, Groups, History, Seen};
 use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
 
 use super::*;
-use crate::failure::{Failure, summarize};
+use lightsout_io::command_line::Failure;
+
+use crate::trouble::summarize;
 
 #[tokio::test]
 async fn a_broken_or_slow_pool_hinders_no_other() {

@@ -3,7 +3,7 @@
 use lightsout_core::record::{Outcome, TickTrouble};
 
 use super::*;
-use crate::failure::summarize;
+use crate::trouble::summarize;
 
 fn refused() -> ExchangeError {
     ExchangeError::new(ErrorKind::Forbidden, "cannot read the jobs of project b: HTTP 403")
