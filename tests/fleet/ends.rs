@@ -54,7 +54,7 @@ fn a_second_fleet_in_the_same_place_is_refused() {
     let fleet = Fleet::up("--jobs 0 --keep");
     let output = fleet.lightsout("up --jobs 1");
     assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{output:?}");
-    let wanted = format!("error: a fleet already runs in {} (process ", fleet.dir().display());
+    let wanted = format!("lightsout: a fleet already runs in {} (process ", fleet.dir().display());
     assert!(output.err.starts_with(&wanted) && output.err.contains("lightsout down"), "{}", output.err);
     // The first one is not disturbed.
     fleet.enqueue(1, 0.5);

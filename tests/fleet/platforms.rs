@@ -59,22 +59,6 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     assert_eq!((ended.code, &ended.summary()["jobs"]["lost"]), (Some(1), &1.into()));
 }
 
-#[test]
-fn what_a_platform_does_not_have_is_refused() {
-    let home = TempDir::new().expect("a temporary directory");
-    for (arguments, expected) in [
-        ("up --platform gitlob", "gitlob"),
-        ("up --platform github --slots 2", "--slots"),
-        ("up --platform circleci --slots 2", "--slots"),
-        ("up --platform spacelift --slots 2", "--slots"),
-        ("up --platform github --runner /bin/true", "--platform gitlab or buildkite"),
-    ] {
-        let output = lightsout(&home.path().join("fleet"), arguments);
-        assert_eq!(output.code, Some(2), "{arguments}: {output:?}");
-        assert!(output.err.contains(expected), "{arguments}: {output:?}");
-    }
-}
-
 /// How a vendor's runner comes to a job.
 struct RunnerCalls {
     platform: &'static str,

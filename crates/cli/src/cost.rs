@@ -40,7 +40,7 @@ Examples:
   lightsout cost --records agents.log scaler.log --prices /etc/lightsout/scaler.toml
   lightsout cost --by job --json
 
-Exit status: 0 when anything is known of that time, 1 when nothing is, 2 for bad arguments.")]
+Exit status: 0 when anything is known of that time, 1 when nothing is, 2 for arguments or settings that cannot work.")]
 pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
@@ -71,13 +71,14 @@ const HEADERS: [&str; 7] = ["instances", "instance h", "booting", "idle", "busy"
 
 /// Sums up and prints.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    let pricing = args.prices.read()?;
     let now = args.until.unwrap_or_else(Timestamp::now);
     let gathered = args.places.gather("cost", fleet_dir, args.since, now).await?;
-    crate::print(&report(args, &gathered, now)?);
+    crate::print(&report(args, &pricing, &gathered, now)?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
+fn report(args: &Args, pricing: &Pricing, gathered: &Gathered, now: Timestamp) -> Result<String> {
     let records = gathered.records();
     let from = now.checked_sub(SignedDuration::try_from(args.since)?)?;
     let pools = cost::pools(&records);
@@ -86,7 +87,6 @@ fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
         Rows::Instance => CostRows::Instance,
         Rows::Job => CostRows::Job,
     };
-    let pricing = args.prices.read()?;
     let (lanes, pool_of) = (lanes(&records, now), |group: &str| pools.get(group).cloned());
     let rows = cost::cost(&lanes, from, now, by, pool_of, |lane, pool| pricing.per_hour(lane, pool));
     if rows.is_empty() {
@@ -99,7 +99,7 @@ fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
     let seen = lanes.iter().filter(|lane| lane.spans.iter().any(|span| span.within(from, now).is_some()));
     let pooled = seen.map(|lane| (lane, cost::pool_of(lane, pool_of)));
     let lacks = if pricing.is_empty() { Vec::new() } else { pricing.lacks(pooled) };
-    let table = Table { args, pricing: &pricing, rows: &rows, lacks: &lacks, from, now };
+    let table = Table { args, pricing, rows: &rows, lacks: &lacks, from, now };
     Ok(if args.json { table.as_json() } else { table.as_text() })
 }
 
@@ -224,7 +224,11 @@ mod tests {
         let mut gathered = Gathered::default();
         files::read(&mut gathered, "a.log", RECORDS.as_bytes(), Timestamp::UNIX_EPOCH);
         let now = "2026-11-26T08:00:00Z".parse().expect("a time");
-        report(&command.args, &gathered, now).unwrap_or_else(|error| error.to_string())
+        let pricing = match command.args.prices.read() {
+            Ok(pricing) => pricing,
+            Err(refused) => return refused.to_string(),
+        };
+        report(&command.args, &pricing, &gathered, now).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]

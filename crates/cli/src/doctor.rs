@@ -5,14 +5,16 @@ mod look;
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::Result;
 use futures_util::{StreamExt, stream};
 use lightsout_core::{
     doctor::{Facts, Finding, Verdict, examine, summary},
     settings::{AgentSettings, CloudName, PoolSettings, ScalerSettings},
 };
-use lightsout_io::{files, http::Driver};
+use lightsout_io::{command_line::Failure, http::Driver};
 use serde::Serialize;
+
+use crate::settings;
 
 /// How many pools are looked at at a time: each makes some twenty calls, and AWS limits them for the whole account.
 const AT_ONCE: usize = 3;
@@ -57,14 +59,8 @@ struct Line<'a> {
 }
 
 /// Looks, and prints what was found.
-pub(crate) async fn run(args: &Args) -> ExitCode {
-    let (settings, agent) = match read(args) {
-        Ok(read) => read,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
+pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
+    let (settings, agent) = read(args)?;
     let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (doctor)"));
     let wanted: Vec<&PoolSettings> =
         settings.pools.iter().filter(|pool| args.groups.is_empty() || args.groups.contains(&pool.group)).collect();
@@ -92,23 +88,20 @@ pub(crate) async fn run(args: &Args) -> ExitCode {
     if !args.json {
         crate::print(&format!("{}\n", summary(&all)));
     }
-    if all.iter().any(|finding| finding.verdict == Verdict::Wrong) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let wrong = all.iter().any(|finding| finding.verdict == Verdict::Wrong);
+    Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read(args: &Args) -> Result<(ScalerSettings, Option<AgentSettings>)> {
-    let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
-    let settings = ScalerSettings::parse_with(&fragments, &files::zone).context("the scaler's settings")?;
+fn read(args: &Args) -> Result<(ScalerSettings, Option<AgentSettings>), Failure> {
+    let settings = settings::of_scaler(&args.config)?;
     settings.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let known: BTreeSet<&str> = settings.pools.iter().map(|pool| pool.group.as_str()).collect();
     if let Some(unknown) = args.groups.iter().find(|name| !known.contains(name.as_str())) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        bail!("--group {unknown}: no pool has this group; the settings have {known}");
+        return Err(Failure::Refused(format!("--group {unknown}: no pool has this group; the settings have {known}")));
     }
-    if args.agent.is_empty() {
-        return Ok((settings, None));
-    }
-    let fragments = files::read(&args.agent, "agent").map_err(|why| anyhow!(why))?;
-    Ok((settings, Some(AgentSettings::parse(&fragments).context("the agents' settings")?)))
+    let agent = if args.agent.is_empty() { None } else { Some(settings::of_agent(&args.agent)?) };
+    Ok((settings, agent))
 }
 
 fn show(json: bool, title: &str, pool: Option<&str>, facts: &Facts) -> Vec<Finding> {

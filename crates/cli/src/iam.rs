@@ -7,16 +7,18 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lightsout_core::{
     iam::{
         Account, Difference, Extras, Finding, Group, MANAGED_POLICY_CHARACTERS, Need, Policy, characters, compare,
         of_agent, of_desk, of_operator, of_scaler, policy,
     },
-    settings::{AgentSettings, ObjectAddress, ScalerSettings},
+    settings::ObjectAddress,
 };
-use lightsout_io::files;
+use lightsout_io::command_line::Failure;
 use serde_json::json;
+
+use crate::settings;
 
 /// Print the least IAM policy for given settings, or how attached policies differ from it
 #[derive(clap::Args)]
@@ -78,17 +80,11 @@ pub(crate) struct Args {
 }
 
 /// Prints the policy, or the difference.
-pub(crate) fn run(args: &Args) -> ExitCode {
-    answer(args).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::from(2)
-    })
-}
-
-fn answer(args: &Args) -> Result<ExitCode> {
-    let needs = needs(args)?;
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let needs = needs(args).map_err(refused)?;
     if !args.diff.is_empty() {
-        let attached = args.diff.iter().map(|path| attached(path)).collect::<Result<Vec<_>>>()?;
+        // As of settings: 1 says that they differ.
+        let attached = args.diff.iter().map(|path| attached(path)).collect::<Result<Vec<_>>>().map_err(refused)?;
         let difference = compare(&needs, &attached);
         crate::print(&if args.json {
             format!("{}\n", serde_json::to_string(&difference)?)
@@ -118,6 +114,10 @@ fn answer(args: &Args) -> Result<ExitCode> {
     };
     crate::print(&format!("{text}\n"));
     Ok(ExitCode::SUCCESS)
+}
+
+fn refused(error: anyhow::Error) -> Failure {
+    Failure::Refused(format!("{error:#}"))
 }
 
 fn needs(args: &Args) -> Result<Vec<Need>> {
@@ -150,12 +150,10 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
         return Ok(of_operator(&account, &extras)?);
     }
     Ok(if args.agent.is_empty() {
-        let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
-        let settings = ScalerSettings::parse_with(&fragments, &files::zone)?;
+        let settings = settings::of_scaler(&args.config)?;
         if args.desk { of_desk(&settings, &account, &extras)? } else { of_scaler(&settings, &account, &extras)? }
     } else {
-        let fragments = files::read(&args.agent, "agent").map_err(|why| anyhow!(why))?;
-        of_agent(&AgentSettings::parse(&fragments)?, &account, &extras)?
+        of_agent(&settings::of_agent(&args.agent)?, &account, &extras)?
     })
 }
 

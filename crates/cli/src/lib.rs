@@ -22,6 +22,7 @@ mod plural;
 mod process_handle;
 mod processes;
 mod ps;
+mod settings;
 mod simulate;
 mod timeline;
 mod up;
@@ -36,13 +37,16 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use lightsout_io::command_line::{self, Failure};
 
 use crate::{control::FleetCommand, fleet_dir::FleetDir, group::GroupCommand};
+
+const NAME: &str = "lightsout";
 
 /// CI runners that turn their own lights off: try a whole fleet on this machine
 #[derive(Parser)]
 #[command(
-    name = "lightsout",
+    name = NAME,
     version,
     propagate_version = true,
     after_help = "\
@@ -104,27 +108,34 @@ pub fn main() -> ExitCode {
         Some("scaler") => lightsout_scaler::main(rest),
         Some(lightsout_localrunner::SUBCOMMAND) => lightsout_localrunner::main(rest),
         Some(up::MACHINE_OFF) => up::machine_off(&rest),
-        Some(_) | None => execute(Cli::parse()),
+        Some(_) | None => command_line::run(NAME, Cli::try_parse(), execute),
     }
 }
 
-fn execute(cli: Cli) -> ExitCode {
+fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = command_line::runtime()?;
     let result = FleetDir::new(cli.dir).and_then(|fleet_dir| match cli.command {
-        Command::Up(args) => block_on(up::run(*args, fleet_dir)),
-        Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
-        Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
-        Command::Cost(args) => block_on(cost::run(&args, &fleet_dir)),
-        Command::Timeline(args) => block_on(timeline::run(&args, &fleet_dir)),
+        Command::Up(args) => runtime.block_on(up::run(*args, fleet_dir)),
+        Command::Ps(args) => runtime.block_on(ps::run(&args, &fleet_dir)),
+        Command::Explain(args) => runtime.block_on(explain::run(&args, &fleet_dir)),
+        Command::Cost(args) => runtime.block_on(cost::run(&args, &fleet_dir)),
+        Command::Timeline(args) => runtime.block_on(timeline::run(&args, &fleet_dir)),
         Command::Simulate(args) => simulate::run(&args),
-        Command::Iam(args) => Ok(iam::run(&args)),
-        Command::Group(command) => block_on(group::run(command, &fleet_dir)),
-        Command::Doctor(args) => Ok(block_on(doctor::run(&args))),
-        Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
+        Command::Iam(args) => iam::run(&args),
+        Command::Group(command) => runtime.block_on(group::run(command, &fleet_dir)),
+        Command::Doctor(args) => runtime.block_on(doctor::run(&args)),
+        Command::Fleet(command) => runtime.block_on(control::run(command, &fleet_dir)),
     });
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    result.map_err(failure)
+}
+
+/// What an error comes to: it was tried, unless the error is a refusal.
+fn failure(error: anyhow::Error) -> Failure {
+    let why = format!("{error:#}");
+    match error.downcast() {
+        Ok(Failure::Refused(_)) => Failure::Refused(why),
+        Ok(Failure::Failed(_)) | Err(_) => Failure::Failed(why),
+    }
 }
 
 /// Prints for whoever reads; that nobody reads any more is no error.
@@ -132,8 +143,5 @@ fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Runs on one thread: nothing here is heavy, and the processes that it starts have the cores for themselves.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("the operating system gives an event loop").block_on(future)
-}
+#[cfg(test)]
+mod tests;

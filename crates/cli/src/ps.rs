@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
+use lightsout_io::command_line::Failure;
 use lightsout_localcloud::fleet::{InstanceView, JobState, JobView, Snapshot};
 
 use crate::{
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
     if let Some(name) = &args.place.group {
         return show(&args.place, name, args.agents, args.json).await;
     }
-    ensure!(args.place.region.is_none(), "--region needs --group: which group is to be shown?");
+    ensure!(args.place.region.is_none(), Failure::refused("--region needs --group: which group is to be shown?"));
     let snapshot = FleetClient::find(fleet_dir)?.snapshot().await?;
     if args.json {
         crate::print(&format!("{}\n", serde_json::to_string(&snapshot)?));

@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use lightsout_core::record::Record;
+use lightsout_io::command_line::Failure;
 use lightsout_simulate::{Boots, Fleet, History, Outcome, PEERS, Setup, Trace, from_csv, from_records, made, simulate};
 
 use self::{grid::Variant, report::Report};
@@ -46,7 +47,7 @@ Examples:
   lightsout simulate --jobs scaler.log agents.log --config scaler.toml      (its [prices], for the machines that the agents tell of)
   lightsout simulate --made 5000 --peers
 
-Exit status: 0 for a report, 1 when there is none, 2 for bad arguments.")]
+Exit status: 0 for a report, 1 when there is none, 2 for arguments or settings that cannot work.")]
 pub(crate) struct Args {
     /// Play the jobs of these files; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "made")]
@@ -139,8 +140,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn report(args: &Args) -> Result<String> {
     if args.min > args.max {
-        bail!("--min {} is above --max {}; lower the one or raise the other", args.min, args.max);
+        let why = format!("--min {} is above --max {}; lower the one or raise the other", args.min, args.max);
+        bail!(Failure::Refused(why));
     }
+    let present = present::present(args)?;
+    let schedules = present::schedules(args, &present)?;
+    let variants = grid::variants(args, &present, &schedules)?;
     let (history, records) = history(args)?;
     let rate = rate::rate(args, &records, history.group.as_deref())?;
     let given = Boots::new(args.boot.clone());
@@ -153,9 +158,6 @@ fn report(args: &Args) -> Result<String> {
         losses: args.losses,
         ..Setup::default()
     };
-    let present = present::present(args)?;
-    let schedules = present::schedules(args, &present)?;
-    let variants = grid::variants(args, &present, &schedules)?;
     let mut fleets: Vec<(String, Fleet)> =
         variants.into_iter().map(|Variant { name, ours }| (name, Fleet::Lightsout(ours))).collect();
     let ours = fleets.len();

@@ -2,16 +2,17 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use lightsout_core::chart::Chart;
+use lightsout_io::command_line::Failure;
 use lightsout_page::{Source, page};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
 use crate::{
-    cost::PriceArgs,
+    cost::{PriceArgs, Pricing},
     duration,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
@@ -33,7 +34,7 @@ Examples:
   journalctl -u lightsout-agent | lightsout timeline --from - > fleet.html
   lightsout timeline --from scaler.log agents.log --web 127.0.0.1:8080
 
-Exit status: 0 when it is written, 1 when nothing could be read or written, 2 for bad arguments.")]
+Exit status: 0 when it is written, 1 when nothing could be read or written, 2 for arguments or settings that cannot work.")]
 pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
@@ -59,9 +60,10 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
     if let Some(at) = args.web {
         return serve(args, at, fleet_dir).await;
     }
+    let pricing = args.prices.read()?;
     let now = args.until.unwrap_or_else(Timestamp::now);
     let gathered = args.places.gather("timeline", fleet_dir, args.since, now).await?;
-    let chart = chart(args, gathered)?;
+    let chart = chart(args, &pricing, gathered)?;
     let text = page(&chart);
     match &args.output {
         Some(path) => fs::write(path, text).with_context(|| format!("-o {}: cannot be written", path.display()))?,
@@ -73,8 +75,9 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
 /// Serves it until it is told to end.
 async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<ExitCode> {
     if args.places.reads_input() {
-        eprintln!("error: --web reads its files again and again, and standard input can be read once; name files");
-        return Ok(ExitCode::from(2));
+        bail!(Failure::refused(
+            "--web reads its files again and again, and standard input can be read once; name files"
+        ));
     }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     // What cannot be read at all, or priced, is said here, not to whoever looks.
@@ -88,11 +91,10 @@ async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<Exit
 }
 
 /// What is no later than asked for, until the last of it: a log of last week says nothing of today.
-fn chart(args: &Args, gathered: Gathered) -> Result<Chart> {
+fn chart(args: &Args, pricing: &Pricing, gathered: Gathered) -> Result<Chart> {
     let mut evidence = gathered.evidence;
     evidence.retain(|it| args.until.is_none_or(|until| it.time <= until));
     let last = evidence.iter().map(|it| it.time).max().context("no record is as old as --until; leave it out")?;
-    let pricing = args.prices.read()?;
     let chart = Chart::new(&evidence, args.until.unwrap_or(last), |lane, pool| pricing.per_hour(lane, pool));
     pricing.check(&chart.cost.iter().map(|it| it.row.pool.as_str()).collect::<Vec<_>>())?;
     Ok(chart)
@@ -120,7 +122,7 @@ mod tests {
         let mut gathered = Gathered::default();
         files::read(&mut gathered, "a.log", text.concat().as_bytes(), Timestamp::UNIX_EPOCH);
         let command = Command::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{error}"));
-        chart(&command.args, gathered)
+        chart(&command.args, &command.args.prices.read()?, gathered)
     }
 
     #[test]
@@ -142,7 +144,8 @@ mod tests {
         let args = parsed("timeline --from a.log - --web").unwrap_or_else(|error| panic!("{error}"));
         let temp = tempfile::tempdir().unwrap();
         let fleet_dir = FleetDir::new(Some(temp.path().to_owned())).unwrap();
-        assert_eq!(run(&args, &fleet_dir).await.unwrap(), ExitCode::from(2));
+        let refused = run(&args, &fleet_dir).await.unwrap_err();
+        assert!(matches!(refused.downcast_ref(), Some(Failure::Refused(_))), "{refused}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod toml;
 
 use std::{env, fs, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use lightsout_core::record::Decision;
 use lightsout_localcloud::{AzureOptions, CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines, Snapshot};
@@ -35,8 +35,16 @@ pub(crate) use self::{
     machine::{MACHINE_OFF, machine_off},
 };
 use self::{
-    args::InstanceKind, booted::BootedMachines, cloud::CloudKind, fleet_config::FleetConfig, machine::ProcessMachines,
-    machine_image::MachineImage, output::Output, platform::Platform, records::Collector, summary::Summary,
+    args::{Files, InstanceKind},
+    booted::BootedMachines,
+    cloud::CloudKind,
+    fleet_config::FleetConfig,
+    machine::ProcessMachines,
+    machine_image::MachineImage,
+    output::Output,
+    platform::Platform,
+    records::Collector,
+    summary::Summary,
     timeline::Timeline,
 };
 use crate::{
@@ -67,33 +75,14 @@ enum RunEnd {
 /// Runs the fleet from its start to its end, and leaves nothing behind, however it ends.
 pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let platform = Platform::new(args.platform);
-    let fine = args
-        .check()
-        .and_then(|()| platform.check(args.slots, args.runner.as_deref(), fleet_dir.path()))
-        .and_then(|()| {
-            let unsupported = args.webhook && platform.webhook().is_none();
-            ensure!(
-                !unsupported,
-                "--webhook: {} has no webhook that tells of waiting jobs; leave it out",
-                platform.kind.title()
-            );
-            Ok(())
-        });
-    if let Err(error) = fine {
-        eprintln!("error: {error}");
-        return Ok(ExitCode::from(2));
-    }
-    let pricing = match cost::by_machine(&args.prices) {
-        Ok(prices) => Pricing::of_every_pool(args.price, prices),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Ok(ExitCode::from(2));
-        }
-    };
+    args.check()?;
+    platform.check(&args, fleet_dir.path())?;
+    let pricing = Pricing::of_every_pool(args.price, cost::by_machine(&args.prices)?);
+    let files = args.files()?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     let locked = fleet_dir.lock()?;
     let mut output = Output::new(args.json, jiff::Timestamp::now().as_millisecond());
-    let config = prepare(&args, platform, &locked, &mut output).await?;
+    let config = prepare(&args, files, platform, &locked, &mut output).await?;
     let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone(), pricing.clone()))).transpose()?;
     let page = web.as_ref().map(Web::link);
     let collector = Collector::start(&locked.dir);
@@ -190,6 +179,7 @@ async fn clean_up(config: &FleetConfig) {
 /// Cleans up after an earlier run, and finds out how jobs are run here. Says both.
 async fn prepare(
     args: &Args,
+    files: Files,
     platform: Platform,
     locked: &LockedFleetDir,
     output: &mut Output,
@@ -225,9 +215,7 @@ async fn prepare(
         }
     };
     let program = env::current_exe().context("this program cannot find itself")?;
-    let runner = if let Some(path) = &args.runner {
-        let found =
-            fs::canonicalize(path).with_context(|| format!("--runner {}: there is no such program", path.display()))?;
+    let runner = if let Some(found) = files.runner {
         output.note(&format!("the runner is {}", found.display()));
         found
     } else {
@@ -247,11 +235,6 @@ async fn prepare(
     let (idle_timeout, slots) = (args.idle_timeout, args.slots);
     let (agent, scaler) = (args.agent_bin.clone(), args.scaler_bin.clone());
     let fleet_dir = locked.dir.clone();
-    // The agents have another working directory.
-    let absolute = args.agent_settings.iter().map(|path| {
-        fs::canonicalize(path).with_context(|| format!("--agent-settings {}: there is no such file", path.display()))
-    });
-    let agent_settings = absolute.collect::<Result<_>>()?;
     Ok(Arc::new(FleetConfig {
         fleet_dir,
         platform,
@@ -261,7 +244,7 @@ async fn prepare(
         runner,
         docker,
         booted,
-        agent_settings,
+        agent_settings: files.agent_settings,
         idle_timeout,
         slots,
         launch_hook: args.launch_hook,

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Result, anyhow, bail};
 use lightsout_core::{lanes::Lane, settings::Prices};
-use lightsout_io::files;
+use lightsout_io::command_line::Failure;
+
+use crate::settings;
 
 /// Where prices come from.
 #[derive(Clone, Default, clap::Args)]
@@ -38,23 +39,21 @@ impl PriceArgs {
     /// # Errors
     ///
     /// When one cannot be read, or its prices make no sense.
-    pub(crate) fn read(&self) -> Result<Pricing> {
+    pub(crate) fn read(&self) -> Result<Pricing, Failure> {
         Ok(Pricing { by_pool: self.price.clone(), by_machine: by_machine(&self.prices)? })
     }
 }
 
 /// The table of prices in these settings; `None` where there are none.
-pub(crate) fn by_machine(paths: &[PathBuf]) -> Result<Option<Prices>> {
+pub(crate) fn by_machine(paths: &[PathBuf]) -> Result<Option<Prices>, Failure> {
     if paths.is_empty() {
         return Ok(None);
     }
-    let fragments = files::read(paths, "scaler").map_err(|why| anyhow!("--prices: {why}"))?;
-    let Some(prices) = Prices::parse(&fragments)? else {
-        bail!(
-            "--prices: these settings have no [prices]; add for example [prices.machines] and \"m7i.large\" = {{ on_demand = 0.1008 }}"
-        );
-    };
-    Ok(Some(prices))
+    settings::prices("--prices", paths)?.map(Some).ok_or_else(|| {
+        Failure::refused(
+            "--prices: these settings have no [prices]; add for example [prices.machines] and \"m7i.large\" = { on_demand = 0.1008 }",
+        )
+    })
 }
 
 impl Pricing {
@@ -103,13 +102,16 @@ impl Pricing {
     /// # Errors
     ///
     /// With the pools that there are.
-    pub(crate) fn check(&self, pools: &[&str]) -> Result<()> {
+    pub(crate) fn check(&self, pools: &[&str]) -> Result<(), Failure> {
         for pool in self.by_pool.iter().filter_map(|price| price.pool.as_ref()) {
             if !pools.contains(&pool.as_str()) {
                 let mut known = pools.to_vec();
                 known.sort_unstable();
                 known.dedup();
-                bail!("--price {pool}=...: no such pool is told of; there are {}", known.join(", "));
+                let known = known.join(", ");
+                return Err(Failure::Refused(format!(
+                    "--price {pool}=...: no such pool is told of; there are {known}"
+                )));
             }
         }
         Ok(())

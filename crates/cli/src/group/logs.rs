@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use lightsout_cloud::Operator;
+use lightsout_io::command_line::Failure;
 use serde_json::json;
 
 use super::{Place, command, find};
@@ -45,7 +46,8 @@ pub(crate) async fn print(source: &Source, id: &str, follow: bool, json: bool, f
         let since = i64::try_from(source.since.as_millis()).unwrap_or(i64::MAX);
         return records(&*source.place.operator(), group, id, since, follow, json).await;
     }
-    ensure!(!follow, "--follow needs --log-group: Run Command answers once, when a command has ended");
+    let once = "--follow needs --log-group: Run Command answers once, when a command has ended";
+    ensure!(!follow, Failure::refused(once));
     let found = find(&source.place, &[id.to_owned()], fleet_dir).await?;
     let id = &found.instances.first().context("an instance was named")?.id;
     let script = format!(

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
 use lightsout_core::{
     agent::policy::AgentPolicy,
     scaling::{ScalerPolicy, Schedule},
 };
+use lightsout_io::command_line::Failure;
 use lightsout_simulate::LightsoutSettings;
 
 use super::{Args, present::shown};
@@ -28,7 +28,11 @@ pub(super) struct Variant {
 pub(super) struct IdleTimeout(Option<Duration>);
 
 /// Each combination with these schedules, the present one first: those with the first schedule, then as many with each other one.
-pub(super) fn variants(args: &Args, present: &LightsoutSettings, schedules: &[Schedule]) -> Result<Vec<Variant>> {
+pub(super) fn variants(
+    args: &Args,
+    present: &LightsoutSettings,
+    schedules: &[Schedule],
+) -> Result<Vec<Variant>, Failure> {
     let idles = IDLE_TIMEOUTS.map(|seconds| IdleTimeout(Some(Duration::from_secs(seconds))));
     let idles = list(&args.idle_timeout, IdleTimeout(present.agent.idle_timeout), &idles);
     let spares = list(&args.spare, present.scaler.spare, &SPARES);
@@ -38,7 +42,9 @@ pub(super) fn variants(args: &Args, present: &LightsoutSettings, schedules: &[Sc
     let lists = [idles.len(), spares.len(), slots.len(), ticks.len(), webhooks.len(), schedules.len()];
     let count = lists.iter().fold(1_usize, |product, len| product.saturating_mul(*len));
     if count > MOST {
-        bail!("{count} combinations of settings are too many; shorten the lists to {MOST} together");
+        return Err(Failure::Refused(format!(
+            "{count} combinations of settings are too many; shorten the lists to {MOST} together"
+        )));
     }
     let mut variants = Vec::with_capacity(count);
     for schedule in schedules {

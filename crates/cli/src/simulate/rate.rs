@@ -1,6 +1,5 @@
 //! What an hour of a simulated instance costs.
 
-use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use lightsout_core::{
     cost::{self, CostRows},
@@ -8,10 +7,10 @@ use lightsout_core::{
     record::Record,
     settings::Prices,
 };
-use lightsout_io::files;
+use lightsout_io::command_line::Failure;
 
 use super::Args;
-use crate::{cost::by_machine, plural::plural};
+use crate::{cost::by_machine, plural::plural, settings};
 
 /// A price, and where it comes from.
 pub(super) struct Rate {
@@ -22,14 +21,12 @@ pub(super) struct Rate {
 }
 
 /// As `--price` says, else as prices of machines and the records of those that there were in this group.
-pub(super) fn rate(args: &Args, records: &[Record], group: Option<&str>) -> Result<Option<Rate>> {
+pub(super) fn rate(args: &Args, records: &[Record], group: Option<&str>) -> Result<Option<Rate>, Failure> {
     if args.price.is_some() {
         return Ok(Some(Rate { per_hour: args.price, from: None }));
     }
     let prices = match by_machine(&args.prices)? {
-        None if !args.config.is_empty() => {
-            Prices::parse(&files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?)?
-        }
+        None if !args.config.is_empty() => settings::prices("--config", &args.config)?,
         prices => prices,
     };
     Ok(prices.map(|prices| mean(&prices, records, group)))

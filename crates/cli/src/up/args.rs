@@ -1,8 +1,8 @@
 //! The arguments of `lightsout up`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Result, ensure};
+use lightsout_io::command_line::Failure;
 use lightsout_localcloud::{Fault, NewJobs, PlatformKind};
 use serde_json::json;
 
@@ -11,6 +11,8 @@ use crate::{
     cost, duration,
     web::{self, LOOPBACK},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What an instance of the fleet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -49,7 +51,7 @@ Examples:
 While it runs, from a second terminal:
   lightsout ps, enqueue, crash ID, interrupt ID, rebalance ID, scale-in N, refresh, logs ID, down
 
-Exit status: 0 when no job was lost, 1 otherwise, 2 for bad arguments, 130 after Ctrl-C."
+Exit status: 0 when no job was lost, 1 otherwise, 2 for arguments or settings that cannot work, 130 after Ctrl-C."
 )]
 pub(crate) struct Args {
     /// How many jobs to start with; 0 waits for `lightsout enqueue`
@@ -150,28 +152,47 @@ pub(crate) struct Args {
     pub(crate) scaler_bin: Option<PathBuf>,
 }
 
+/// Files of the user's, by paths that hold everywhere.
+pub(crate) struct Files {
+    pub(crate) runner: Option<PathBuf>,
+    pub(crate) agent_settings: Vec<PathBuf>,
+}
+
 impl Args {
     /// What the single flags cannot say about themselves.
-    pub(crate) fn check(&self) -> Result<()> {
-        ensure!(
-            self.machine_image.is_none() || self.instances == InstanceKind::Machines,
-            "--machine-image is for --instances machines; add that, or leave it out"
-        );
-        ensure!(
-            self.cloud == CloudKind::Aws || self.instances == InstanceKind::Processes,
-            "--cloud azure has instances that are processes alone; leave --instances out"
-        );
-        ensure!(
-            self.cloud == CloudKind::Aws || !self.launch_hook,
-            "--launch-hook is for --cloud aws: a scale set has none; leave it out"
-        );
-        ensure!(self.max >= 1, "--max 0 leaves no room for an instance; use 1 or more");
-        ensure!(self.min <= self.max, "--min {} is above --max {}", self.min, self.max);
-        ensure!((0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400");
-        ensure!((0.0..=3_600.0).contains(&self.boot_seconds), "--boot-seconds is between 0 and 3600");
-        ensure!(self.idle_timeout >= Duration::from_secs(1), "--idle-timeout is at least 1s");
-        ensure!(self.tick >= Duration::from_secs(1), "--tick is at least 1s");
-        Ok(())
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let (aws, machines) = (self.cloud == CloudKind::Aws, self.instances == InstanceKind::Machines);
+        let wrong = [
+            (
+                self.machine_image.is_some() && !machines,
+                "--machine-image is for --instances machines; add that, or leave it out",
+            ),
+            (!aws && machines, "--cloud azure has instances that are processes alone; leave --instances out"),
+            (!aws && self.launch_hook, "--launch-hook is for --cloud aws: a scale set has none; leave it out"),
+            (self.max == 0, "--max 0 leaves no room for an instance; use 1 or more"),
+            (self.min > self.max, "--min is above --max; lower the one or raise the other"),
+            (!(0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400"),
+            (!(0.0..=3_600.0).contains(&self.boot_seconds), "--boot-seconds is between 0 and 3600"),
+            (self.idle_timeout < SECOND, "--idle-timeout is at least 1s"),
+            (self.tick < SECOND, "--tick is at least 1s"),
+        ];
+        wrong.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, why)| Err(Failure::refused(why)))
+    }
+
+    /// The files that are named.
+    pub(crate) fn files(&self) -> Result<Files, Failure> {
+        // The agents have another working directory.
+        let absolute = |flag: &str, path: &PathBuf| {
+            let found = fs::canonicalize(path);
+            found.map_err(|error| {
+                Failure::Refused(format!("{flag} {}: {error}; name one that is there", path.display()))
+            })
+        };
+        let settings = self.agent_settings.iter().map(|path| absolute("--agent-settings", path));
+        Ok(Files {
+            runner: self.runner.as_ref().map(|path| absolute("--runner", path)).transpose()?,
+            agent_settings: settings.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The first jobs, each with its own length.

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use lightsout_io::command_line::Failure;
 use lightsout_localcloud::{
     LocalCloudOptions, PlatformKind, PlatformOptions,
     ci::{
@@ -16,7 +17,7 @@ use lightsout_localcloud::{
 };
 use lightsout_localrunner::{Host, Runner, runner_of};
 
-use super::toml::quoted;
+use super::{Args, toml::quoted};
 
 /// The platform of a fleet, and what the embedded one holds.
 #[derive(Clone, Debug)]
@@ -62,20 +63,22 @@ impl Platform {
     }
 
     /// Refuses what cannot work on this platform.
-    pub(super) fn check(&self, slots: u32, runner: Option<&Path>, dir: &Path) -> Result<()> {
-        let (demo, title) = (self.demo(), self.kind.title());
-        ensure!(
-            slots == 1 || !demo.one_job_at_a_time(),
-            "--slots {slots}: a runner of {title} takes one job at a time; leave --slots out"
-        );
-        demo.check_dir(dir).map_err(anyhow::Error::msg)?;
-        ensure!(
-            runner.is_none() || demo.takes_genuine_runner(),
-            "--runner is for --platform {}: how runners of {title} talk to it is not public, so only the built-in one can \
-             take jobs here",
-            takes_genuine_runner()
-        );
-        Ok(())
+    pub(super) fn check(&self, args: &Args, dir: &Path) -> Result<(), Failure> {
+        let (demo, title, slots) = (self.demo(), self.kind.title(), args.slots);
+        let why = if slots > 1 && demo.one_job_at_a_time() {
+            format!("--slots {slots}: a runner of {title} takes one job at a time; leave --slots out")
+        } else if args.runner.is_some() && !demo.takes_genuine_runner() {
+            format!(
+                "--runner is for --platform {}: how runners of {title} talk to it is not public, so only the built-in one can \
+                 take jobs here",
+                takes_genuine_runner()
+            )
+        } else if args.webhook && !demo.has_webhook() {
+            format!("--webhook: {title} has no webhook that tells of waiting jobs; leave it out")
+        } else {
+            return demo.check_dir(dir).map_err(Failure::Refused);
+        };
+        Err(Failure::Refused(why))
     }
 
     /// Puts the built-in runner where agents find it, below its vendor's name. Returns the program to start.
@@ -118,9 +121,16 @@ fn takes_genuine_runner() -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use lightsout_core::settings::{AgentSettings, Fragment, ScalerSettings};
 
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
 
     #[test]
     fn agent_and_scaler_take_the_settings_of_each_platform() {
@@ -154,17 +164,19 @@ mod tests {
 
     #[test]
     fn what_a_platform_cannot_do_is_refused() {
-        let check = |kind: &str, slots, runner: Option<&str>, dir: &str| {
-            let platform = Platform::new(kind.parse().unwrap());
-            platform.check(slots, runner.map(Path::new), Path::new(dir)).map_err(|error| error.to_string())
+        let check = |line: &str, dir: &str| {
+            let line = Line::try_parse_from(format!("up --platform {line}").split_whitespace()).unwrap();
+            let checked = Platform::new(line.args.platform).check(&line.args, Path::new(dir));
+            checked.map_err(|error| error.to_string())
         };
-        assert!(check("gitlab", 4, Some("/bin/x"), "/a b").is_ok());
-        assert!(check("github", 2, None, "/a").unwrap_err().contains("--slots 2"));
-        let refused = check("github", 1, Some("/bin/x"), "/a").unwrap_err();
+        assert!(check("gitlab --slots 4 --runner /bin/x --webhook", "/a b").is_ok());
+        assert!(check("github --slots 2", "/a").unwrap_err().contains("--slots 2"));
+        let refused = check("github --runner /bin/x", "/a").unwrap_err();
         assert!(refused.contains("--platform gitlab or buildkite"), "{refused}");
-        assert!(check("buildkite", 1, Some("/bin/x"), "/a").is_ok());
-        assert!(check("buildkite", 3, None, "/a b").unwrap_err().contains("--dir"));
-        assert!(check("buildkite", 3, None, "/a").is_ok());
-        assert!(check("stackguardian", 3, None, "/a b").is_ok());
+        assert!(check("buildkite --runner /bin/x", "/a").is_ok());
+        assert!(check("buildkite --slots 3", "/a b").unwrap_err().contains("--dir"));
+        assert!(check("buildkite --slots 3", "/a").is_ok());
+        assert!(check("stackguardian --slots 3", "/a b").is_ok());
+        assert!(check("stackguardian --webhook", "/a").unwrap_err().contains("no webhook"));
     }
 }

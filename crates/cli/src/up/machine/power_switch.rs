@@ -8,6 +8,7 @@ use std::{
     process::ExitCode,
 };
 
+use lightsout_io::command_line::{Failure, exit_code};
 use tokio::net::UnixDatagram;
 
 /// The subcommand with which an agent switches its machine off: `lightsout machine-off DIR`.
@@ -19,13 +20,8 @@ pub(crate) fn machine_off(args: &[OsString]) -> ExitCode {
         [dir] => StdUnixDatagram::unbound().and_then(|socket| socket.send_to(b"off", path(Path::new(dir)))).map(drop),
         [..] => Err(io::Error::other("give the machine's directory")),
     };
-    match sent {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: the machine cannot be switched off: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let sent = sent.map_err(|error| Failure::Failed(format!("the machine cannot be switched off: {error}")));
+    exit_code(crate::NAME, sent.map(|()| ExitCode::SUCCESS))
 }
 
 /// The machine's side, before its agent starts. A machine that is started again has one from before.
