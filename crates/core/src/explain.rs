@@ -7,6 +7,7 @@
 
 mod answer;
 mod cause;
+mod cloud_cli;
 mod evidence;
 mod instance;
 mod job;

@@ -16,6 +16,7 @@ impl Pool {
             time: String::new(),
             pool: self.settings.name.clone(),
             group: self.settings.group.clone(),
+            cloud: Some(self.settings.cloud),
             platform: self.settings.platform.platform().to_owned(),
             result: Outcome::Held,
             to: None,

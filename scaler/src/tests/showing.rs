@@ -61,6 +61,7 @@ fn decision(pool: &str, reason: &str) -> Decision {
         time: "2026-11-27T03:00:00Z".into(),
         pool: pool.into(),
         group: "g".into(),
+        cloud: None,
         platform: "any".into(),
         result: Outcome::Held,
         to: None,

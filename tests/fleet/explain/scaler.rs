@@ -60,7 +60,7 @@ fn a_dry_run_a_step_a_missing_right_a_turn_and_suspended_launches_are_told_apart
     let scaler = Scaler::watch(&fleet, "", TOKEN);
     let not = ["right-missing", "dry-run", "max-step", "no-capacity", "futile-demand"];
     let text = until_named(&mut fleet, &scaler.pool(), "launches-suspended", &not);
-    assert!(text.contains("process Launch"), "{text}");
+    assert!(text.contains("--scaling-processes Launch"), "{text}");
     drop(scaler);
 
     // Nothing is launched, so that the group's description is all that changes: it goes on to show what was before the next raise.

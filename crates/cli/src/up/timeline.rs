@@ -166,6 +166,7 @@ mod tests {
             time: "2026-01-01T00:00:00Z".into(),
             pool: "p".into(),
             group: "p".into(),
+            cloud: None,
             platform: "gitlab".into(),
             result,
             to: (result == Outcome::Raised).then_some(3),

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 
 pub(super) use self::joining::{outdated, too_old, unregistered};
 
-use super::{ActivityKind, Answer, Basis, Evidence, Facts, Said, Status};
+use super::{
+    ActivityKind, Answer, Basis, Evidence, Facts, Said, Status,
+    cloud_cli::{self, CloudCli},
+};
 use crate::record::{Departure, Incident, IncidentKind};
 
 /// How old the newest word about an instance that lives may be and still say what holds now.
@@ -18,13 +21,14 @@ const FRESH: Duration = Duration::from_secs(120);
 
 pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
     let mut answer = Answer::default();
-    let life = Life { id, evidence: facts.of_instance(id).collect() };
+    let life = Life { id, evidence: facts.of_instance(id).collect(), cli: CloudCli::of_instance(id, facts) };
     let Some(newest) = life.evidence.last() else {
         answer.miss(
             format!("what became of {id}"),
             "nothing about it is among what was read: its agent never began, or its records are elsewhere",
-            format!(
-                "hand in its log (journalctl -u lightsout-agent), or look at its console: aws ec2 get-console-output --latest --instance-id {id}"
+            cloud_cli::with(
+                "hand in its log (journalctl -u lightsout-agent), or look at its console",
+                life.cli.console(id),
             ),
         );
         return answer;
@@ -36,7 +40,7 @@ pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
     match life.ending() {
         Some((ending, kind, text)) if life.status().is_some_and(|(status, _)| status.time >= ending.time) => {
             there::explain(&mut answer, &life);
-            gone::ended_for(&mut answer, id, Basis::on(ending), (ending, kind, text));
+            gone::ended_for(&mut answer, &life, Basis::on(ending), (ending, kind, text));
         }
         Some(ending) => {
             gone::by_its_group(&mut answer, &life, ending);
@@ -59,6 +63,7 @@ pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
 struct Life<'a> {
     id: &'a str,
     evidence: Vec<&'a Evidence>,
+    cli: CloudCli,
 }
 
 impl<'a> Life<'a> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Answer, Basis, Cause, Evidence, Facts, Said};
+use super::{Answer, Basis, Cause, Evidence, Facts, Said, cloud_cli::CloudCli};
 use crate::{
     duration::format_about,
     record::{Decision, Outcome},
@@ -66,12 +66,13 @@ pub(super) fn explain(pool: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
         Outcome::WouldRaise => dry_run(&mut answer, last),
         Outcome::Held | Outcome::Raised => {}
     }
-    launches::failing(&mut answer, last, facts);
+    let cli = CloudCli::of_group(&last.decision.group, facts);
+    launches::failing(&mut answer, last, facts, &cli);
     if let Some(plan) = &last.decision.why {
-        demand::bounds(&mut answer, last, plan);
+        demand::bounds(&mut answer, last, plan, &cli);
         demand::doubts(&mut answer, last, plan);
         size::explain(&mut answer, last, plan, facts);
-        members::explain(&mut answer, last, plan, facts);
+        members::explain(&mut answer, last, plan, facts, &cli);
     }
     if let Some(missing) = &last.decision.missing {
         reading::partial(&mut answer, last, missing);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::line;
-use crate::scaling::Explanation;
+use crate::{scaling::Explanation, settings::CloudName};
 
 /// What became of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,9 @@ pub struct Decision {
     pub pool: String,
     /// Its group.
     pub group: String,
+    /// Whose group that is; `None` where an older scaler wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<CloudName>,
     /// Its CI platform.
     pub platform: String,
     /// What became of it.
@@ -203,6 +206,7 @@ mod tests {
             time: "2026-11-21T03:00:00.250Z".into(),
             pool: "linux".into(),
             group: "linux".into(),
+            cloud: Some(CloudName::Aws),
             platform: "gitlab".into(),
             result,
             to,
@@ -279,7 +283,7 @@ mod tests {
         let json = record.json();
         assert_eq!(
             json,
-            "{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-21T03:00:00.250Z\",\"pool\":\"linux\",\"group\":\"linux\",\"platform\":\"gitlab\",\"result\":\"raised\",\
+            "{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-21T03:00:00.250Z\",\"pool\":\"linux\",\"group\":\"linux\",\"cloud\":\"aws\",\"platform\":\"gitlab\",\"result\":\"raised\",\
              \"to\":7,\"why\":{\"queued\":3,\"running\":4,\"slots\":1,\"utilisation\":100,\"threshold\":1,\"spare\":0,\
              \"need\":7,\"min\":0,\"max\":10,\"desired\":5,\"target\":7,\"limit\":\"none\"},\
              \"reason\":\"3 waiting + 4 running: need 7; desired is 5\",\

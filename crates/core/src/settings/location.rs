@@ -1,7 +1,10 @@
 //! Which cloud is meant, and where in it.
 
+use serde::{Deserialize, Serialize};
+
 /// A cloud that settings can name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CloudName {
     /// Amazon Web Services.
     #[default]
@@ -16,7 +19,7 @@ impl CloudName {
     /// Every cloud.
     pub const ALL: [Self; 3] = [Self::Aws, Self::Azure, Self::Program];
 
-    /// The word in settings.
+    /// The word in settings and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",

@@ -133,10 +133,7 @@ fn what_no_record_tells_is_not_known() {
     assert!(!asked(std::slice::from_ref(&ready), 10).is_known());
     assert_eq!(asked(std::slice::from_ref(&ready), 10_000).not_known.len(), 2, "nor what became of it since");
     let chosen = asked(&[gone(100, "i-1", LeaveReason::ScaleIn, "chosen")], 101);
-    assert!(
-        chosen.not_known[0].remedy.contains("describe-scaling-activities --auto-scaling-group-name ci-linux"),
-        "{chosen}"
-    );
+    assert!(chosen.not_known[0].because.contains("the group's history is not among what was read"), "{chosen}");
     let job = explain(&Question::Job("9".into()), &[ready], at(1));
     assert!(!job.is_known() && job.not_known[0].what == "what became of job 9");
 }

@@ -10,6 +10,7 @@ use lightsout_core::{
         Proof, Record, TickTimes, TickTrouble, Versions, Way,
     },
     scaling::{Explanation, Limit, Outlook},
+    settings::CloudName,
 };
 
 /// A second after 03:00.
@@ -56,6 +57,7 @@ pub(crate) fn decision(second: i64, result: Outcome, why: Option<Explanation>) -
         time: text(second),
         pool: "linux".into(),
         group: "ci-linux".into(),
+        cloud: Some(CloudName::Aws),
         platform: "gitlab".into(),
         result,
         to: None,

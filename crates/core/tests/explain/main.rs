@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cloud_cli;
 mod dropped;
 mod instances;
 mod made;

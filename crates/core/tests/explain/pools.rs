@@ -57,7 +57,7 @@ fn an_answer_is_the_cause_then_the_evidence_with_its_time_then_what_to_do() {
         answer.to_string(),
         "linux is at its maximum: 3 waiting and 2 running jobs need 5 instances, at most 2 are allowed, and 2 are desired.\n    \
          seen  2026-11-26T03:00:10.000Z decision of linux (records.jsonl:2026-11-26T03:00:10.000Z)\n    \
-         do    raise the lower of the group's MaxSize and pool.max of linux: aws autoscaling update-auto-scaling-group \
+         do    raise the lower of the group's maximum and pool.max of linux: aws autoscaling update-auto-scaling-group \
          --auto-scaling-group-name ci-linux --max-size 5\n"
     );
     let json = serde_json::to_value(&answer).unwrap();

@@ -15,6 +15,7 @@ use lightsout_core::{
         TickTimes, TickTrouble, Versions, Warning, Way,
     },
     scaling::{Explanation, Limit, Outlook},
+    settings::CloudName,
 };
 use serde_json::Value;
 
@@ -31,6 +32,7 @@ fn decision() -> Decision {
         time: TIME.into(),
         pool: "linux".into(),
         group: "linux".into(),
+        cloud: Some(CloudName::Aws),
         platform: "gitlab".into(),
         result: Outcome::Raised,
         to: Some(7),
@@ -180,6 +182,7 @@ fn each_key_of_a_record_is_in_the_schema_and_each_of_the_schema_in_a_record() {
 fn what_is_required_is_what_every_record_has() {
     let schema = schema();
     let decision = Decision {
+        cloud: None,
         to: None,
         why: None,
         reason: None,
@@ -274,6 +277,9 @@ fn each_word_is_in_the_schema() {
     let outcomes =
         [Outcome::Held, Outcome::Raised, Outcome::WouldRaise, Outcome::Queued, Outcome::Standby, Outcome::Failed];
     assert_eq!(words("decision/properties/result"), texts(outcomes.map(written).into()));
+    let clouds = serde_json::json!(CloudName::ALL.map(written));
+    assert_eq!(schema["$defs"]["decision"]["properties"]["cloud"]["enum"], clouds);
+    assert!(CloudName::ALL.iter().all(|cloud| written(cloud) == cloud.as_str()));
     let troubles = [
         TickTrouble::Unauthorized,
         TickTrouble::Forbidden,

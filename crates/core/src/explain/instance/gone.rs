@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     agent::phase::{BrokenBy, LeaveReason},
-    explain::{Answer, Basis, Cause, Evidence, pool::launches},
+    explain::{Answer, Basis, Cause, Evidence, cloud_cli, pool::launches},
     lanes::named,
     record::{Departure, Incident, IncidentCause, IncidentKind, Way},
 };
@@ -42,7 +42,7 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
             "nothing; or raise agent.max_age",
         ),
         LeaveReason::RunnerExpired => {
-            too_old(answer, basis(), &format!("{id} left between jobs"), trigger);
+            too_old(answer, basis(), &format!("{id} left between jobs"), trigger, &life.cli);
         }
         LeaveReason::Operator => answer.find(
             Cause::Operator,
@@ -68,7 +68,7 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
             format!("{id} went because its cloud took the Spot instance back: {trigger}"),
             "run jobs that are longer than the notice on on-demand instances; more types and zones in the group make it rarer",
         ),
-        LeaveReason::ScaleIn => chosen(answer, life, basis(), departure, trigger),
+        LeaveReason::ScaleIn => chosen(answer, life, basis(), trigger),
         // No departure bears the first: who stays full is broken.
         LeaveReason::Full | LeaveReason::Broken => broken(answer, life, evidence, basis(), departure, trigger),
     }
@@ -123,7 +123,7 @@ fn decided<'a>(life: &Life<'a>, departure: &'a Departure) -> (&'a str, Option<(&
 
 /// The group ended it, and no certificate tells more.
 pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evidence, ActivityKind, &str)) {
-    ended_for(answer, life.id, Basis::on(ending.0), ending);
+    ended_for(answer, life, Basis::on(ending.0), ending);
     hook(answer, life);
     answer.miss(
         format!("what ran on {} at its end", life.id),
@@ -133,9 +133,9 @@ pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evide
 }
 
 /// The group chose it: a refresh, a lower capacity, a health check. An instance is not told which.
-fn chosen(answer: &mut Answer, life: &Life<'_>, basis: Basis, departure: &Departure, trigger: &str) {
+fn chosen(answer: &mut Answer, life: &Life<'_>, basis: Basis, trigger: &str) {
     if let Some(ending) = life.ending() {
-        return ended_for(answer, life.id, basis.and(ending.0), ending);
+        return ended_for(answer, life, basis.and(ending.0), ending);
     }
     let notice = life.last_of(&[IncidentKind::ScaleInNotice]);
     let id = life.id;
@@ -143,44 +143,47 @@ fn chosen(answer: &mut Answer, life: &Life<'_>, basis: Basis, departure: &Depart
         Cause::ScaleIn,
         with(basis, notice),
         format!("{id} left because its group chose it for termination: {trigger}"),
-        "nothing: its jobs had as long as its termination hook waits",
+        "nothing: its jobs had as long as its cloud holds an ending off",
     );
-    let group = departure.group.as_deref().unwrap_or("GROUP");
     answer.miss(
         format!("whether a refresh, a lower capacity or a health check made the group choose {id}"),
         "an instance is not told that, and the group's history is not among what was read",
-        format!(
-            "aws autoscaling describe-scaling-activities --auto-scaling-group-name {group} > history.json, and hand that in as well: \
-             --records history.json"
+        cloud_cli::with(
+            "look at what its cloud wrote down of the group",
+            life.cli.history_as_evidence().or_else(|| life.cli.history()),
         ),
     );
 }
 
 /// Why the group ends it, by the group's own history.
-pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, ending: (&Evidence, ActivityKind, &str)) {
-    let (evidence, kind, text) = ending;
+pub(super) fn ended_for(answer: &mut Answer, life: &Life<'_>, basis: Basis, ending: (&Evidence, ActivityKind, &str)) {
+    let (_, kind, text) = ending;
+    let Life { id, cli, .. } = life;
     let (cause, why, remedy) = match kind {
         ActivityKind::Refresh => (
             Cause::Refresh,
             "an instance refresh replaces it",
-            "nothing: its jobs have as long as its termination hook waits. To end the refresh: aws autoscaling cancel-instance-refresh",
+            cloud_cli::with(
+                "nothing: its jobs have as long as its termination hook waits. To end the refresh",
+                cli.stop_refresh(),
+            ),
         ),
         ActivityKind::Lowered => (
             Cause::ScaleIn,
             "somebody lowered the group's desired capacity",
-            "find who, since lightsout never does: aws cloudtrail lookup-events --lookup-attributes \
-             AttributeKey=EventName,AttributeValue=SetDesiredCapacity",
+            cloud_cli::with("find who, since lightsout never does", cli.who_lowered()),
         ),
         ActivityKind::Unhealthy => (
             Cause::Unhealthy,
             "it takes it for unhealthy",
-            "see its console and its status checks: aws ec2 get-console-output --latest --instance-id, aws ec2 describe-instance-status",
+            cloud_cli::with(
+                "see its console and its status checks",
+                cli.console(id).zip(cli.health(id)).map(|(console, health)| format!("{console}; {health}")),
+            ),
         ),
         ActivityKind::LaunchFailed(trouble) => {
             let (cause, why) = launches::told(trouble);
-            let remedy = launches::remedy(trouble, evidence.said.group().unwrap_or("GROUP"));
-            answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
-            return;
+            (cause, why, launches::remedy(trouble, cli))
         }
     };
     answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
@@ -220,7 +223,7 @@ fn broken(
             {
                 let basis = Basis::on(failure).and(evidence);
                 if incident.because == Some(IncidentCause::RunnerTooOld) {
-                    too_old(answer, basis, &format!("the runner of {id} never ran"), &incident.detail);
+                    too_old(answer, basis, &format!("the runner of {id} never ran"), &incident.detail, &life.cli);
                 } else {
                     registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
                 }
@@ -245,7 +248,7 @@ fn broken(
                 && incident.because == Some(IncidentCause::RunnerTooOld)
             {
                 let basis = Basis::on(failure).and(evidence);
-                too_old(answer, basis, &format!("the runner of {id} gets no jobs"), &incident.detail);
+                too_old(answer, basis, &format!("the runner of {id} gets no jobs"), &incident.detail, &life.cli);
             }
         }
         Some(BrokenBy::UnknownActivity) => answer.find(
@@ -269,13 +272,10 @@ fn broken(
     }
 }
 
-/// What to do about a termination hook whose time was over.
-const LONGER_TIME_OUT: &str =
-    "set a longer time-out for the hook: AWS extends it to 100 times that and to 48 h at most";
-
 /// What holds off its ending ran out, or could not be extended.
 pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
     let (id, failed) = (life.id, life.last_of(&[IncidentKind::HeartbeatRefused]));
+    let longer = life.cli.longer_hook();
     if let Some((stop, incident)) = life.incidents().find(|(_, it)| it.because == Some(IncidentCause::HookTimedOut)) {
         let why = failed.map(|(_, failed)| format!("; {}", failed.detail)).unwrap_or_default();
         answer.find(
@@ -286,8 +286,8 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
                 stop.time, incident.detail
             ),
             match failed {
-                Some(_) => format!("mend what kept it from being extended, and {LONGER_TIME_OUT}"),
-                None => LONGER_TIME_OUT.to_owned(),
+                Some(_) => format!("mend what kept it from being extended, and {longer}"),
+                None => longer,
             },
         );
         return;
@@ -299,7 +299,7 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
             Cause::HookTimedOut,
             Basis::on(evidence),
             format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
-            format!("if nobody answered it, its time was over: {LONGER_TIME_OUT}"),
+            format!("if nobody answered it, its time was over: {longer}"),
         );
     } else {
         answer.find(

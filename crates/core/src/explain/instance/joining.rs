@@ -2,7 +2,10 @@
 
 use crate::{
     agent::lifecycle::RUNNER_RESTARTS,
-    explain::{Answer, Basis, Cause, Evidence, Said},
+    explain::{
+        Answer, Basis, Cause, Evidence, Said,
+        cloud_cli::{self, CloudCli},
+    },
     platform,
     record::{Incident, IncidentCause, IncidentKind},
 };
@@ -99,11 +102,14 @@ pub(in crate::explain) fn outdated<'a>(
 }
 
 /// Why a runner that was registered gets no jobs.
-pub(in crate::explain) fn too_old(answer: &mut Answer, basis: Basis, what: &str, detail: &str) {
+pub(in crate::explain) fn too_old(answer: &mut Answer, basis: Basis, what: &str, detail: &str, cli: &CloudCli) {
     answer.find(
         Cause::RunnerTooOld,
         basis,
         format!("{what}, because the runner on the machine image is too old for its platform: {detail}"),
-        "build a new machine image with a newer runner (packer/pin), then refresh the group: aws autoscaling start-instance-refresh",
+        cloud_cli::with(
+            "build a new machine image with a newer runner (packer/pin), then have the group's instances replaced by ones of it",
+            cli.use_image(),
+        ),
     );
 }

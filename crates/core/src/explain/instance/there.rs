@@ -13,7 +13,8 @@ use crate::{
 
 pub(super) fn explain(answer: &mut Answer, life: &Life<'_>) {
     if let Some((evidence, incident)) = outdated(life.evidence.iter().copied()) {
-        too_old(answer, Basis::on(evidence), &format!("the runner of {} gets no jobs", life.id), &incident.detail);
+        let what = format!("the runner of {} gets no jobs", life.id);
+        too_old(answer, Basis::on(evidence), &what, &incident.detail, &life.cli);
     }
     let status = life.status();
     let turn = life.incidents().find(|(_, incident)| is_turn(incident.what));
@@ -221,7 +222,7 @@ fn floor(answer: &mut Answer, basis: Basis, id: &str, note: &str) {
         Cause::AtFloor,
         basis,
         format!("{id} stays idle because its group may not shrink: {note}"),
-        "lower the group's MinSize, or the pool's spare or min (the tag lightsout:floor, which expires after an hour)",
+        "lower the group's minimum, or the pool's spare or min (the tag lightsout:floor, which expires after an hour)",
     );
 }
 

@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::{Tick, jobs};
 use crate::{
     duration::format_duration,
-    explain::{Answer, Cause},
+    explain::{
+        Answer, Cause,
+        cloud_cli::{self, CloudCli},
+    },
     scaling::{Explanation, Limit, STALENESS},
 };
 
 /// What keeps the target below the need.
-pub(super) fn bounds(answer: &mut Answer, last: Tick<'_>, plan: &Explanation) {
-    let (pool, group) = (&last.decision.pool, &last.decision.group);
+pub(super) fn bounds(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, cli: &CloudCli) {
+    let pool = &last.decision.pool;
     let Explanation { queued, need, max, desired, threshold, target, .. } = *plan;
     let demand = jobs(plan);
     if queued > 0 && queued < threshold {
@@ -28,9 +31,9 @@ pub(super) fn bounds(answer: &mut Answer, last: Tick<'_>, plan: &Explanation) {
             Cause::AtMost,
             last.basis(),
             format!("{pool} is at its maximum: {demand} need {need} instances, at most {max} are allowed, and {desired} are desired"),
-            format!(
-                "raise the lower of the group's MaxSize and pool.max of {pool}: aws autoscaling update-auto-scaling-group \
-                 --auto-scaling-group-name {group} --max-size {need}"
+            cloud_cli::with(
+                format!("raise the lower of the group's maximum and pool.max of {pool}"),
+                cli.raise_maximum(need),
             ),
         ),
         Limit::Step => answer.find(

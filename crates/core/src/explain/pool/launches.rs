@@ -6,21 +6,26 @@ use jiff::Timestamp;
 
 use super::Tick;
 use crate::{
-    explain::{ActivityKind, Answer, Basis, Cause, Evidence, Facts, Said},
+    explain::{
+        ActivityKind, Answer, Basis, Cause, Evidence, Facts, Said,
+        cloud_cli::{self, CloudCli},
+    },
     record::{IncidentKind, LaunchTrouble},
 };
 
 /// How long before the newest record a launch may have failed and still tell something about it.
 const RECENT: Duration = Duration::from_secs(30 * 60);
 
-pub(super) fn failing(answer: &mut Answer, last: Tick<'_>, facts: &Facts<'_>) {
+pub(super) fn failing(answer: &mut Answer, last: Tick<'_>, facts: &Facts<'_>, cli: &CloudCli) {
     let (pool, group) = (&last.decision.pool, &last.decision.group);
     if last.decision.launches_suspended {
         answer.find(
             Cause::LaunchesSuspended,
             last.basis(),
-            format!("{pool} gets no instances, because the process Launch of the group {group} is suspended: a raise starts nothing"),
-            format!("aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes Launch"),
+            format!(
+                "{pool} gets no instances, because launches of the group {group} are suspended: a raise starts nothing"
+            ),
+            cloud_cli::with("let it launch again", cli.resume_launches()),
         );
     }
     for (trouble, failure) in failures(last, facts) {
@@ -32,7 +37,7 @@ pub(super) fn failing(answer: &mut Answer, last: Tick<'_>, facts: &Facts<'_>) {
                 "{pool} gets no instance from its group {group}, because {what}, as a launch of {:.0} shows: {}",
                 failure.time, failure.message
             ),
-            remedy(trouble, group),
+            remedy(trouble, cli),
         );
     }
 }
@@ -93,30 +98,23 @@ pub(in crate::explain) fn told(trouble: LaunchTrouble) -> (Cause, &'static str) 
 }
 
 /// What is to be done about it.
-pub(in crate::explain) fn remedy(trouble: LaunchTrouble, group: &str) -> String {
+pub(in crate::explain) fn remedy(trouble: LaunchTrouble, cli: &CloudCli) -> String {
     match trouble {
-        LaunchTrouble::Capacity => format!(
-            "the group tries again by itself. Give it more instance types and zones (a mixed instances policy), or on-demand beside Spot; \
-             see: aws autoscaling describe-scaling-activities --auto-scaling-group-name {group}"
+        LaunchTrouble::Capacity => cloud_cli::with(
+            "the group tries again by itself. Give it more instance types and zones, or on-demand beside Spot, and see what its cloud wrote down of it",
+            cli.history(),
         ),
         LaunchTrouble::Quota => {
-            "ask for more: aws service-quotas list-service-quotas --service-code ec2; or use smaller or other instance \
-                                 types, or lower pool.max"
-                .to_owned()
+            let ask = cloud_cli::with("ask for more", cli.quotas());
+            format!("{ask}; or use smaller or other instance types, or lower pool.max")
         }
-        LaunchTrouble::Key => {
-            "let the role AWSServiceRoleForAutoScaling use the key: in the key's policy, or by aws kms create-grant \
-                               --grantee-principal with the role's ARN"
-                .to_owned()
+        LaunchTrouble::Key => cli.allow_key().to_owned(),
+        LaunchTrouble::Hook => {
+            let see = cloud_cli::with("see what is to answer it", cli.hooks());
+            format!("{see}; on the instance: journalctl -u lightsout-agent")
         }
-        LaunchTrouble::Hook => format!(
-            "see what is to answer it: aws autoscaling describe-lifecycle-hooks --auto-scaling-group-name {group}; on the instance: \
-             journalctl -u lightsout-agent"
-        ),
         LaunchTrouble::Settings | LaunchTrouble::Other => {
-            format!(
-                "mend what the message names; see: aws autoscaling describe-scaling-activities --auto-scaling-group-name {group}"
-            )
+            cloud_cli::with("mend what the message names; see what its cloud wrote down of the group", cli.history())
         }
     }
 }

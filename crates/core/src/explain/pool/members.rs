@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Tick;
 use crate::{
     agent::phase::LeaveReason,
-    explain::{Answer, Basis, Cause, Evidence, Facts, Said, instance},
+    explain::{Answer, Basis, Cause, Evidence, Facts, Said, cloud_cli::CloudCli, instance},
     record::Departure,
     scaling::Explanation,
 };
@@ -16,7 +16,7 @@ const RECENT: Duration = Duration::from_secs(30 * 60);
 /// How near a record must be to tell what was the case at a time. The scaler ticks every ten seconds unless set otherwise.
 const NEAREST_RECORD: Duration = Duration::from_secs(60);
 
-pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, facts: &Facts<'_>) {
+pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, facts: &Facts<'_>, cli: &CloudCli) {
     if plan.queued == 0 {
         return;
     }
@@ -73,7 +73,7 @@ pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, f
     }
     if let Some((evidence, incident)) = instance::outdated(recent.iter().copied()) {
         let what = format!("the runner of {} gets no jobs", incident.instance);
-        instance::too_old(answer, Basis::on(evidence).and(last.evidence), &what, &incident.detail);
+        instance::too_old(answer, Basis::on(evidence).and(last.evidence), &what, &incident.detail, cli);
     }
     let stuck = instance::unregistered(&recent);
     for trouble in &stuck {

@@ -62,7 +62,7 @@ pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, f
             Cause::AtLeast,
             last.basis(),
             format!("{pool} keeps at least {} instances, though its jobs need {need}", plan.min),
-            "lower the higher of the group's MinSize and pool.min",
+            "lower the higher of the group's minimum and pool.min",
         );
     }
     if last.decision.result == Outcome::Held && desired > plan.target {

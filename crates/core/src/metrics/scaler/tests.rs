@@ -20,6 +20,7 @@ fn record(result: Outcome, queued: u32, desired: u32, max: u32, outlook: Outlook
         time: String::new(),
         pool: "ci".into(),
         group: "ci".into(),
+        cloud: None,
         platform: "fake".into(),
         result,
         to: (decided.missing() > 0).then_some(why.target),
