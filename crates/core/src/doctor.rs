@@ -66,17 +66,6 @@ impl Scope {
             Self::Group => matches!(place, Place::Instance | Place::Desk),
         }
     }
-
-    /// The word in tables.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Instance => "instance",
-            Self::Image => "image",
-            Self::Both => "instance, image",
-            Self::Desk => "desk",
-            Self::Group => "instance, desk",
-        }
-    }
 }
 
 /// What to do at a desk where something cannot be told.
@@ -266,14 +255,4 @@ pub fn summary(findings: &[Finding]) -> String {
 /// Every row, in the order in which they are shown.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     TABLE.into_iter().flatten()
-}
-
-/// The table of all rows as Markdown.
-pub fn table() -> String {
-    let mut table = String::from("| Finding | Where | What must hold | Else |\n|---|---|---|---|\n");
-    for row in rows() {
-        let place = row.scope.word();
-        table += &format!("| `{}` | {place} | {} | {} |\n", row.id, row.meaning, row.remedy);
-    }
-    table
 }

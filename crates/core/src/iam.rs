@@ -17,4 +17,4 @@ pub use needs::{
 pub use pattern::Pattern;
 pub use policy::{MANAGED_POLICY_CHARACTERS, characters, policy};
 pub use resource_policy::about_role;
-pub use table::{Bound, Caller, RIGHTS, Right, full_table, short_table};
+pub use table::{Bound, Caller, RIGHTS, Right};

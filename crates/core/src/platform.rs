@@ -64,7 +64,7 @@ pub struct Kind {
     /// Its keys in the settings of the scaler and of the agent.
     pub keys: &'static [Key],
     /// The variables of another scaler for it, and what they mean here.
-    pub(crate) variables: &'static [Variable],
+    pub variables: &'static [Variable],
     /// Its webhooks, if any say that a job waits.
     pub webhook: Option<&'static Webhook>,
     /// Reads the scaler's settings; `None` after a problem was noted.

@@ -30,7 +30,7 @@ pub use agent::{
 };
 pub use base_url::BaseUrl;
 pub use in_force::{Setting, in_force};
-pub use keys::{Key, Side, platform_table, section_table};
+pub use keys::{Key, Side};
 pub use location::{CloudName, Location};
 pub use log_stream::LogStream;
 pub use metrics::{METRICS_KEYS, MetricsSettings};
@@ -46,9 +46,8 @@ pub use scaler::{
     VERSION_VARIABLE, WEBHOOK_KEYS, WebhookSettings, ZoneFiles,
 };
 pub use secret::SecretSource;
-pub use tags::{TAG_PREFIX, tag_table};
-pub(crate) use variables::{As, Variable};
-pub use variables::{Stored, from_variables, stored, variable_table};
+pub use tags::{TAG_PREFIX, TAGS, Tag, TagSection, TagValue};
+pub use variables::{As, Means, Stored, Variable, from_variables, stored};
 
 /// One file of settings.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     Aws, AwsError, AwsErrorKind,
-    request::{Call, Service, encoded},
+    request::{Call, Service, encoded_path},
 };
 use crate::{Archive, CloudFuture, Identity, archive::Entry};
 
@@ -129,7 +129,7 @@ impl Bucket {
             action: "s3:PutObject",
             service: Service::S3,
             method: "PUT",
-            path: format!("/{}", encoded(&format!("{}{instance}/{name}.json", self.store.prefix))),
+            path: format!("/{}", encoded_path(&format!("{}{instance}/{name}.json", self.store.prefix))),
             bucket: Some(self.store.bucket.clone()),
             headers: vec![("content-type", "application/json".into())],
             body: format!("{json}\n").into_bytes(),

@@ -4,7 +4,7 @@ use lightsout_core::settings::ObjectAddress;
 
 use super::{
     Aws, AwsError, AwsErrorKind,
-    request::{Call, Service, encoded},
+    request::{Call, Service, encoded_path},
 };
 use crate::CloudFuture;
 
@@ -25,7 +25,7 @@ async fn read(aws: &Aws, address: &str) -> Result<String, AwsError> {
         action: ACTION,
         service: Service::S3,
         method: "GET",
-        path: format!("/{}", encoded(&key)),
+        path: format!("/{}", encoded_path(&key)),
         bucket: Some(bucket),
         headers: Vec::new(),
         body: Vec::new(),

@@ -13,6 +13,7 @@ use aws_sigv4::{
 use aws_smithy_runtime_api::client::identity::Identity;
 use lightsout_core::exchange::Unreachable;
 use lightsout_io::http::{Clients, Limits};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::aws::{
@@ -226,14 +227,16 @@ fn global(region: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// An object's name in a path: what a path may not hold is percent-encoded, slashes are not (S3 API reference, "Signature Version 4").
-pub(super) fn encoded(key: &str) -> String {
-    key.bytes().fold(String::new(), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            path.push(byte.into());
-        } else {
-            let _ = write!(path, "%{byte:02X}");
-        }
-        path
-    })
+/// What one piece of an address, or of a form, may not hold as it is: all but the unreserved characters (RFC 3986).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Text as one piece of an address or a form.
+pub(super) fn encoded(piece: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(piece, RESERVED)
+}
+
+/// An object's name in a path, whose slashes stay (S3 API reference, "Signature Version 4").
+pub(super) fn encoded_path(key: &str) -> PercentEncode<'_> {
+    const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+    utf8_percent_encode(key, RESERVED_IN_PATH)
 }

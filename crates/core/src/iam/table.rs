@@ -1,7 +1,5 @@
 //! The table: each action, who calls it, on what, and why.
 
-use std::collections::BTreeMap;
-
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caller {
@@ -65,27 +63,6 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The words in tables, as Markdown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Everything => "`*`: AWS knows no narrower",
-            Self::Group => "its groups, by ARN",
-            Self::Itself => "itself: condition `aws:ARN` equals `${ec2:SourceInstanceARN}`",
-            Self::Parameter => "the parameters that its settings name",
-            Self::Secret => "the secrets that its settings name",
-            Self::Key => "the secrets' own keys, if any: condition `kms:ViaService`",
-            Self::LogGroup => "one log group, if any",
-            Self::Departures => "`records.object_store`, if any",
-            Self::SettingsObject => "its settings, if they are in S3",
-            Self::Members => "members of the groups: condition `aws:ResourceTag/aws:autoscaling:groupName`",
-            Self::Order => "the same, and the tag `lightsout:order` alone: condition `aws:TagKeys`",
-            Self::Document => "the document `AWS-RunShellScript`",
-            Self::Roles => {
-                "`*`, or the roles, profiles, policies, function and schedules of your pools, and the keys of their volumes"
-            }
-        }
-    }
-
     /// A statement's `Sid`.
     pub(super) const fn sid(self) -> &'static str {
         match self {
@@ -287,25 +264,3 @@ pub const RIGHTS: &[Right] = {
         right(Desk, Key, "kms:Decrypt", "secrets with a key of your own"),
     ]
 };
-
-/// The table of the README: a line for all that one caller may do on the same thing.
-pub fn short_table() -> String {
-    let mut rows: BTreeMap<(Caller, Bound), Vec<String>> = BTreeMap::new();
-    for it in RIGHTS {
-        rows.entry((it.caller, it.on)).or_default().push(format!("`{}`", it.action));
-    }
-    let mut table = String::from("| Who | Action | On |\n|---|---|---|\n");
-    for ((who, on), actions) in rows {
-        table += &format!("| {} | {} | {} |\n", who.as_str(), actions.join(", "), on.as_str());
-    }
-    table
-}
-
-/// The table with the reason of each action.
-pub fn full_table() -> String {
-    let mut table = String::from("| Who | Action | On | Why |\n|---|---|---|---|\n");
-    for it in RIGHTS {
-        table += &format!("| {} | `{}` | {} | {} |\n", it.caller.as_str(), it.action, it.on.as_str(), it.why);
-    }
-    table
-}

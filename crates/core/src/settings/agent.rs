@@ -131,7 +131,7 @@ impl AgentSettings {
         Self::parse_with(fragments, &[])
     }
 
-    /// The same, with the instance's tags (names and values) over all of them: see [`tag_table`](super::tag_table).
+    /// The same, with the instance's tags (names and values) over all of them: see [`TAGS`](super::TAGS).
     ///
     /// # Errors
     ///

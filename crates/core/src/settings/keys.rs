@@ -49,40 +49,7 @@ impl Key {
     }
 }
 
-impl Side {
-    /// The word in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scaler => "scaler",
-            Self::Agent => "agent",
-            Self::Both => "both",
-        }
-    }
-}
-
 /// The names of a side's keys.
 pub(crate) fn names(keys: &'static [Key], side: Side) -> impl Iterator<Item = &'static str> {
     keys.iter().filter(move |key| key.side == side || key.side == Side::Both).map(|key| key.name)
-}
-
-/// The keys of a platform as a Markdown table.
-pub fn platform_table(keys: &[Key]) -> String {
-    let mut table = String::from("| Key | Side | Type | Default | Meaning |\n|---|---|---|---|---|\n");
-    for key in keys {
-        let default = key.default.unwrap_or_default();
-        table += &format!("| `{}` | {} | {} | {default} | {} |\n", key.name, key.side.as_str(), key.kind, key.meaning);
-    }
-    table.replace("|  |", "| |")
-}
-
-/// The keys of several tables as one Markdown table; each name gets the path of its table, such as `agent.`.
-pub fn section_table(sections: &[(&str, &[Key])]) -> String {
-    let mut table = String::from("| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
-    for (path, keys) in sections {
-        for key in *keys {
-            let default = key.default.unwrap_or_default();
-            table += &format!("| `{path}{}` | {} | {default} | {} |\n", key.name, key.kind, key.meaning);
-        }
-    }
-    table.replace("|  |", "| |")
 }

@@ -17,57 +17,47 @@ pub const TAG_PREFIX: &str = "lightsout:";
 const WRITTEN: &[&str] = &["ready", "why", "floor", "order"];
 
 /// A setting that an instance's tag may hold.
-struct Tag {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
     /// Its name behind [`TAG_PREFIX`], which is the key's.
-    name: &'static str,
-    section: Section,
-    kind: Kind,
+    pub name: &'static str,
+    /// Where the setting stands.
+    pub section: TagSection,
+    /// How its text is read.
+    pub value: TagValue,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Section {
+/// Where a setting stands that a tag may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagSection {
     /// `[agent]`.
     Agent,
     /// The table of the platform that the files name, where it has such a key.
     Platform,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// How a tag's text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagValue {
+    /// A whole number.
     Number,
+    /// As the setting's own text.
     Text,
     /// With commas or spaces between its words.
     List,
 }
 
-const TAGS: [Tag; 8] = [
-    Tag { name: "slots", section: Section::Agent, kind: Kind::Number },
-    Tag { name: "idle_timeout", section: Section::Agent, kind: Kind::Text },
-    Tag { name: "max_age", section: Section::Agent, kind: Kind::Text },
-    Tag { name: "jobs_per_instance", section: Section::Agent, kind: Kind::Number },
-    Tag { name: "boot_deadline", section: Section::Agent, kind: Kind::Text },
-    Tag { name: "labels", section: Section::Platform, kind: Kind::List },
-    Tag { name: "tags", section: Section::Platform, kind: Kind::List },
-    Tag { name: "queue", section: Section::Platform, kind: Kind::Text },
+/// The settings that an instance's tags may hold.
+pub const TAGS: [Tag; 8] = [
+    Tag { name: "slots", section: TagSection::Agent, value: TagValue::Number },
+    Tag { name: "idle_timeout", section: TagSection::Agent, value: TagValue::Text },
+    Tag { name: "max_age", section: TagSection::Agent, value: TagValue::Text },
+    Tag { name: "jobs_per_instance", section: TagSection::Agent, value: TagValue::Number },
+    Tag { name: "boot_deadline", section: TagSection::Agent, value: TagValue::Text },
+    Tag { name: "labels", section: TagSection::Platform, value: TagValue::List },
+    Tag { name: "tags", section: TagSection::Platform, value: TagValue::List },
+    Tag { name: "queue", section: TagSection::Platform, value: TagValue::Text },
 ];
-
-/// The tags as a Markdown table.
-pub fn tag_table() -> String {
-    let mut table = String::from("| Tag | Setting | Value |\n|---|---|---|\n");
-    for Tag { name, section, kind } in TAGS {
-        let path = match section {
-            Section::Agent => "agent",
-            Section::Platform => "platform.NAME",
-        };
-        let value = match kind {
-            Kind::Number => "number",
-            Kind::Text => "as there, without quotes",
-            Kind::List => "words, with commas or spaces between them",
-        };
-        table += &format!("| `{TAG_PREFIX}{name}` | `{path}.{name}` | {value} |\n");
-    }
-    table
-}
 
 /// Puts what the tags say above what the files say. A tag with the prefix and another name is a doubt.
 pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Report) {
@@ -80,10 +70,10 @@ pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Repor
             report.warning(problem("is not a setting that a tag can hold", suggestion(name, &known)));
             continue;
         };
-        let node = Node { value: tag.kind.read(text.trim(), &place), place: place.clone() };
+        let node = Node { value: tag.value.read(text.trim(), &place), place: place.clone() };
         let (table, known) = match tag.section {
-            Section::Agent => (child(whole, "agent", &place), true),
-            Section::Platform => platform(whole, name),
+            TagSection::Agent => (child(whole, "agent", &place), true),
+            TagSection::Platform => platform(whole, name),
         };
         match table {
             Some(table) if known => _ = table.insert(name.to_owned(), node),
@@ -118,7 +108,7 @@ fn platform<'a>(whole: &'a mut Table, key: &str) -> (Option<&'a mut Table>, bool
     (tables.get_mut(kind.name).and_then(table), names(kind.keys, Side::Agent).any(|known| known == key))
 }
 
-impl Kind {
+impl TagValue {
     /// What does not fit is text, and the reader of the key says what is expected.
     fn read(self, text: &str, place: &SettingLocation) -> Value {
         match self {

@@ -14,30 +14,36 @@ use crate::platform::{KINDS, Kind};
 
 /// A variable of another system, and what it means here. One with two meanings stands in its list twice.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Variable {
-    name: &'static str,
-    means: Means,
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means here.
+    pub means: Means,
 }
 
+/// What a variable of another system means here.
 #[derive(Clone, Copy, Debug)]
-enum Means {
+pub enum Means {
     /// A setting.
-    Key(Section, &'static str, As),
+    Key(VariableSection, &'static str, As),
     /// Nothing any more, and why.
     Gone(&'static str),
 }
 
 /// Where a setting stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Section {
+pub enum VariableSection {
+    /// Outside of the tables.
     Top,
+    /// In the pool's table.
     Pool,
+    /// In that of the pool's platform.
     Platform,
 }
 
 /// How a value is written as a setting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum As {
+pub enum As {
     /// As it is.
     Text,
     /// A whole number.
@@ -51,7 +57,12 @@ pub(crate) enum As {
     /// The ARN of a group, or its name.
     Group,
     /// The name of an Azure scale set, whose subscription and resource group these other variables hold; or its whole resource id.
-    ScaleSet { subscription: &'static str, resource_group: &'static str },
+    ScaleSet {
+        /// The variable of the subscription.
+        subscription: &'static str,
+        /// The variable of the resource group.
+        resource_group: &'static str,
+    },
     /// An address, to which we add this end by ourselves.
     AddressWithout(&'static str),
     /// The name of a parameter of Systems Manager that holds the secret.
@@ -65,17 +76,17 @@ pub(crate) enum As {
 impl Variable {
     /// A setting at the top.
     pub(crate) const fn top(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(Section::Top, key, written) }
+        Self { name, means: Means::Key(VariableSection::Top, key, written) }
     }
 
     /// A setting of the pool.
     pub(crate) const fn pool(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(Section::Pool, key, written) }
+        Self { name, means: Means::Key(VariableSection::Pool, key, written) }
     }
 
     /// A setting of the platform.
     pub(crate) const fn platform(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(Section::Platform, key, written) }
+        Self { name, means: Means::Key(VariableSection::Platform, key, written) }
     }
 
     /// It has no meaning any more: why, and what does its work.
@@ -84,11 +95,11 @@ impl Variable {
     }
 
     /// The setting that it is, such as `pool.max_step`.
-    fn key(&self, kind: &Kind) -> Option<String> {
+    pub fn key(&self, kind: &Kind) -> Option<String> {
         match self.means {
-            Means::Key(Section::Top, key, _) => Some(key.to_owned()),
-            Means::Key(Section::Pool, key, _) => Some(format!("pool.{key}")),
-            Means::Key(Section::Platform, key, _) => Some(format!("pool.platform.{}.{key}", kind.name)),
+            Means::Key(VariableSection::Top, key, _) => Some(key.to_owned()),
+            Means::Key(VariableSection::Pool, key, _) => Some(format!("pool.{key}")),
+            Means::Key(VariableSection::Platform, key, _) => Some(format!("pool.platform.{}.{key}", kind.name)),
             Means::Gone(_) => None,
         }
     }
@@ -104,23 +115,6 @@ pub struct Stored {
     pub name: &'static str,
     /// Where the value is.
     pub source: SecretSource,
-}
-
-/// The variables of all systems as a Markdown table.
-pub fn variable_table() -> String {
-    let mut table = String::from("| Platform | Variable | Here |\n|---|---|---|\n");
-    for kind in KINDS {
-        for variable in kind.variables {
-            let here = match (&variable.means, variable.key(kind)) {
-                (Means::Gone(why), _) => format!("no meaning any more: {why}"),
-                (Means::Key(_, _, written), key) => {
-                    format!("`{}`{}", key.unwrap_or_default(), written.in_words())
-                }
-            };
-            table += &format!("| {} | `{}` | {here} |\n", kind.title, variable.name);
-        }
-    }
-    table
 }
 
 /// What has to be fetched before [`from_variables`] can understand this environment.
@@ -173,9 +167,9 @@ pub fn from_variables(
                 };
                 said.push(format!("{} is understood as {}", variable.name, variable.key(kind).unwrap_or_default()));
                 let table = match section {
-                    Section::Top => &mut top,
-                    Section::Pool => &mut pool,
-                    Section::Platform => &mut platform,
+                    VariableSection::Top => &mut top,
+                    VariableSection::Pool => &mut pool,
+                    VariableSection::Platform => &mut platform,
                 };
                 table.insert(key.to_owned(), Node { place, value });
             }
@@ -258,22 +252,5 @@ impl As {
             Self::SecretKey(key) => Value::Table(Table::from([secret("secretsmanager", text), secret("key", key)])),
             Self::StoredIn(_) => Value::List(vec![node(Value::Text(text.to_owned()))]),
         }))
-    }
-
-    /// What the table says of it behind the key.
-    fn in_words(self) -> String {
-        match self {
-            Self::Text | Self::Number | Self::Flag => String::new(),
-            Self::NumberAbove0 => "; 0: none".to_owned(),
-            Self::Minutes => ", in minutes".to_owned(),
-            Self::Group => ", of the ARN the name".to_owned(),
-            Self::ScaleSet { subscription, resource_group } => {
-                format!(", with `{subscription}` and `{resource_group}` the scale set's resource id")
-            }
-            Self::AddressWithout(end) => format!(", without `{end}`"),
-            Self::Parameter => " = `{ ssm = ... }`".to_owned(),
-            Self::SecretKey(key) => format!(" = `{{ secretsmanager = ..., key = \"{key}\" }}`"),
-            Self::StoredIn(key) => format!(", what the secret has below `{key}`"),
-        }
     }
 }

@@ -9,12 +9,10 @@ use std::{
 
 use lightsout_core::{
     platform::KINDS,
-    settings::{
-        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS, variable_table,
-    },
+    settings::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS},
 };
 
-use crate::check;
+use crate::{check, tables::variable_table};
 
 /// System, part, kind, name.
 type Tables<T> = BTreeMap<String, BTreeMap<String, BTreeMap<String, T>>>;

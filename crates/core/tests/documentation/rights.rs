@@ -1,8 +1,12 @@
 //! The rights: what the code calls, what the table has, and what the documents say.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use lightsout_core::iam::{RIGHTS, full_table, short_table};
+use lightsout_core::iam::{Bound, Caller, RIGHTS};
 
 use super::check;
 
@@ -20,6 +24,48 @@ const VERBS: [&str; 11] = [
     "update_",
     "send_",
 ];
+
+/// A line for all that one caller may do on the same thing.
+fn short_table() -> String {
+    let mut rows: BTreeMap<(Caller, Bound), Vec<String>> = BTreeMap::new();
+    for it in RIGHTS {
+        rows.entry((it.caller, it.on)).or_default().push(format!("`{}`", it.action));
+    }
+    let mut table = String::from("| Who | Action | On |\n|---|---|---|\n");
+    for ((who, on), actions) in rows {
+        table += &format!("| {} | {} | {} |\n", who.as_str(), actions.join(", "), in_words(on));
+    }
+    table
+}
+
+/// With the reason of each action.
+fn full_table() -> String {
+    let mut table = String::from("| Who | Action | On | Why |\n|---|---|---|---|\n");
+    for it in RIGHTS {
+        table += &format!("| {} | `{}` | {} | {} |\n", it.caller.as_str(), it.action, in_words(it.on), it.why);
+    }
+    table
+}
+
+fn in_words(on: Bound) -> &'static str {
+    match on {
+        Bound::Everything => "`*`: AWS knows no narrower",
+        Bound::Group => "its groups, by ARN",
+        Bound::Itself => "itself: condition `aws:ARN` equals `${ec2:SourceInstanceARN}`",
+        Bound::Parameter => "the parameters that its settings name",
+        Bound::Secret => "the secrets that its settings name",
+        Bound::Key => "the secrets' own keys, if any: condition `kms:ViaService`",
+        Bound::LogGroup => "one log group, if any",
+        Bound::Departures => "`records.object_store`, if any",
+        Bound::SettingsObject => "its settings, if they are in S3",
+        Bound::Members => "members of the groups: condition `aws:ResourceTag/aws:autoscaling:groupName`",
+        Bound::Order => "the same, and the tag `lightsout:order` alone: condition `aws:TagKeys`",
+        Bound::Document => "the document `AWS-RunShellScript`",
+        Bound::Roles => {
+            "`*`, or the roles, profiles, policies, function and schedules of your pools, and the keys of their volumes"
+        }
+    }
+}
 
 #[test]
 fn the_tables_of_rights_are_the_table() {

@@ -30,7 +30,7 @@ const MOST_PAGES: usize = 50;
 
 /// What can be told of it, and its role.
 pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
-    let path = format!("/2015-03-31/functions/{}/configuration", encoded(name).replace('/', "%2F"));
+    let path = format!("/2015-03-31/functions/{}/configuration", encoded(name));
     let found = match get(aws, "lambda:GetFunctionConfiguration", Service::LAMBDA, path).await {
         Ok(found) => found,
         Err(error) if error.kind == AwsErrorKind::NotFound => return (Ok(None), None),
@@ -148,8 +148,7 @@ async fn schedules(aws: &Aws, function: &str) -> Result<Vec<Schedule>, AwsError>
     let mut next: Option<String> = None;
     let mut found = Vec::new();
     for _ in 0..MOST_PAGES {
-        let token =
-            next.take().map_or(String::new(), |token| format!("&NextToken={}", encoded(&token).replace('/', "%2F")));
+        let token = next.take().map_or(String::new(), |token| format!("&NextToken={}", encoded(&token)));
         let page = get(aws, "scheduler:ListSchedules", Service::SCHEDULER, format!("/schedules?MaxResults=100{token}"))
             .await?;
         let is_ours = |schedule: &&Value| {
