@@ -256,7 +256,7 @@ impl Lifecycle {
         let risky = self.elapsed(Timer::Rebalance, now);
         self.reasons.strongest(!retiring, risky).or_else(|| {
             [
-                (ordered, LeaveReason::Operator),
+                (self.orders.to_drain(), LeaveReason::Operator),
                 (expired, LeaveReason::RunnerExpired),
                 (old, LeaveReason::Age),
                 (served, LeaveReason::Limit),
