@@ -311,9 +311,9 @@ pub struct CloudError {
 }
 
 impl CloudError {
-    /// An error of this kind. What may be a secret in the message is hidden (`tellable`).
+    /// An error of this kind. What may be a secret in the message is hidden (`redact`).
     pub fn new(kind: CloudErrorKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: crate::tellable(message.as_ref(), MESSAGE) }
+        Self { kind, message: crate::redact(message.as_ref(), MESSAGE) }
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use self::text::Text;
-use crate::{duration::format_about, tellable};
+use crate::{duration::format_about, redact};
 
 /// How long the message of an error may be, in characters.
 const MESSAGE: usize = 1_000;
@@ -342,9 +342,9 @@ pub enum ErrorKind {
 }
 
 impl ExchangeError {
-    /// An error of this kind. What may be a secret in the message is hidden (`tellable`).
+    /// An error of this kind. What may be a secret in the message is hidden (`redact`).
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: tellable(message.as_ref(), MESSAGE) }
+        Self { kind, message: redact(message.as_ref(), MESSAGE) }
     }
 
     /// Whether the same question may succeed later without anyone changing anything.

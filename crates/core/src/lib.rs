@@ -22,10 +22,10 @@ pub mod lanes;
 pub mod metrics;
 pub mod platform;
 pub mod record;
+mod redact;
 pub mod scaling;
 pub mod settings;
 pub mod space;
-mod tellable;
 pub mod time;
 
-pub use tellable::{last_words, shortened, tellable};
+pub use redact::{last_words, redact, shortened};

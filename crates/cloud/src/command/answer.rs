@@ -4,7 +4,7 @@
 use lightsout_core::cloud::{Capabilities, GroupSize, ProtectionSupport};
 use lightsout_core::{
     cloud::{Floor, Listed, Member as Signed, Membership},
-    tellable,
+    redact,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -91,7 +91,7 @@ impl Description {
         Some(format!(
             "members: `{key}` of {:?} is {found}, which is no time{more}: print one as 2026-11-27T06:00:00Z. It is not told of such a member whether its \
              agent works",
-            tellable(&member.instance, 100)
+            redact(&member.instance, 100)
         ))
     }
 
@@ -131,7 +131,7 @@ impl Time {
     pub(super) fn read(&self) -> Result<jiff::Timestamp, String> {
         match self {
             Self::At(at) => Ok(*at),
-            Self::Unread(found) => Err(tellable(&found.to_string(), 40)),
+            Self::Unread(found) => Err(redact(&found.to_string(), 40)),
         }
     }
 }

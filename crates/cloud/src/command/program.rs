@@ -3,7 +3,7 @@
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
     exchange::{Output, Program, Text},
-    tellable,
+    redact,
 };
 use lightsout_io::program;
 
@@ -168,7 +168,7 @@ fn failure(verb: Verb, asked: &str, output: &Output) -> CloudError {
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    let said = said
-        .map_or("it wrote nothing to standard error".to_owned(), |line| format!("it said: {}", tellable(line, 300)));
+    let said =
+        said.map_or("it wrote nothing to standard error".to_owned(), |line| format!("it said: {}", redact(line, 300)));
     CloudError::new(kind, format!("`{asked}` {how}; {said}; {remedy}"))
 }

@@ -29,7 +29,7 @@ use crate::{
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
-    tellable::{shortened, tellable},
+    redact::{redact, shortened},
     time::Tick,
 };
 
@@ -152,7 +152,7 @@ impl Recorder {
     /// The last words of a runner whose exit, or whose start that came to nothing, will be told next.
     pub fn runner_said(&mut self, said: &str) {
         // Whole: why it ends may stand anywhere in it, and a secret is known by what stands before it.
-        self.said = Some(tellable(said, usize::MAX));
+        self.said = Some(redact(said, usize::MAX));
     }
 
     /// The last words of the operator's own program for each boot, whose failure will be told next ([`last_words`](crate::last_words)).
@@ -216,7 +216,7 @@ impl Recorder {
         }
         if status.unknown.is_none() {
             let before = std::mem::take(&mut self.jobs);
-            self.jobs = status.jobs.iter().take(cut::JOBS).map(|job| tellable(&job.0, 100)).collect();
+            self.jobs = status.jobs.iter().take(cut::JOBS).map(|job| redact(&job.0, 100)).collect();
             if self.jobs.is_empty() && self.cut.begins(agent.aborted()) {
                 self.jobs = before;
             }
@@ -296,7 +296,7 @@ impl Recorder {
             return;
         }
         let seen = status.jobs;
-        let names = || seen.iter().take(cut::JOBS).map(|job| tellable(&job.0, 100)).collect::<Vec<String>>();
+        let names = || seen.iter().take(cut::JOBS).map(|job| redact(&job.0, 100)).collect::<Vec<String>>();
         let jobs = (!seen.is_empty()).then(names);
         if jobs == self.told_jobs {
             return;
@@ -331,7 +331,7 @@ impl Recorder {
         if let Some(said) = &self.said_last {
             // They tell more than what was known without them: where there is no room for both, that is cut.
             let words = format!("; it said: {said}");
-            *detail = tellable(detail, DETAIL - words.chars().count()) + &words;
+            *detail = redact(detail, DETAIL - words.chars().count()) + &words;
         }
         because
     }
@@ -372,7 +372,7 @@ impl Recorder {
             machine: self.facts.machine.clone(),
             platform: self.facts.platform.clone(),
             what,
-            detail: tellable(detail, DETAIL),
+            detail: redact(detail, DETAIL),
             because,
             jobs: Vec::new(),
             times,

@@ -19,7 +19,7 @@ pub(super) use stage::{Stage, demand};
 
 use crate::{
     exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Reply},
-    tellable,
+    redact,
 };
 
 /// The longest part of a platform's own message that is quoted, in characters.
@@ -149,7 +149,7 @@ pub(crate) fn status_in(text: &str) -> Option<u16> {
 
 /// What a platform or a program says, short enough to be quoted.
 pub(super) fn excerpt(text: &str) -> String {
-    tellable(text, EXCERPT)
+    redact(text, EXCERPT)
 }
 
 /// How long the platform asks to wait: `Retry-After` as seconds, or as a date when the reply says its own time too.

@@ -9,7 +9,7 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{Fragment, Problem, problem::SettingLocation};
-use crate::tellable::shortened;
+use crate::redact::shortened;
 
 /// A table of settings.
 pub(super) type Table = BTreeMap<String, Node>;

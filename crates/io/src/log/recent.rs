@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use lightsout_core::tellable;
+use lightsout_core::redact;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -73,7 +73,7 @@ struct Text {
 
 impl Text {
     fn whole(self) -> String {
-        tellable(&format!("{}{}", self.message, self.fields), CHARS)
+        redact(&format!("{}{}", self.message, self.fields), CHARS)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lightsout_core::{
     record::{FailedLaunch, LaunchTrouble},
-    tellable,
+    redact,
 };
 
 /// How a launch's entry begins (EC2 Auto Scaling User Guide, "Verify a scaling activity").
@@ -45,7 +45,7 @@ pub(super) fn failed(time: String, description: &str, status: &str, message: &st
     (over && description.starts_with(LAUNCH)).then(|| FailedLaunch {
         time,
         trouble: trouble(message),
-        message: tellable(message.trim(), MESSAGE),
+        message: redact(message.trim(), MESSAGE),
     })
 }
 

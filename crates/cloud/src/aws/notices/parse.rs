@@ -5,7 +5,7 @@
 //! metadata". What cannot be understood is an error, and never a notice.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use lightsout_core::{cloud::TargetState, tellable};
+use lightsout_core::{cloud::TargetState, redact};
 use serde::Deserialize;
 
 /// The path of the spot notice below `/latest/meta-data/`.
@@ -46,7 +46,7 @@ pub(super) struct NoticeError {
 
 impl NoticeError {
     fn new(path: &'static str, body: &str, why: &impl ToString) -> Self {
-        Self { path, body: tellable(body, 200), why: why.to_string() }
+        Self { path, body: redact(body, 200), why: why.to_string() }
     }
 }
 

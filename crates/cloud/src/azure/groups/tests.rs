@@ -1,4 +1,4 @@
-use lightsout_core::{cloud::Membership, record::LaunchTrouble, tellable};
+use lightsout_core::{cloud::Membership, record::LaunchTrouble, redact};
 use lightsout_io::testing::{Answer, Seen as Asked, Server};
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
     ] {
         // The reason stands at the end of much.
         let words = format!("{}in zone 2", "words ".repeat(200));
-        let message = tellable(&format!("{code}: {words}"), 300);
+        let message = redact(&format!("{code}: {words}"), 300);
         let (server, groups) = answering(move |asked| {
             let host = &asked.headers["host"];
             match (asked.method.as_str(), asked.path.as_str()) {

@@ -2,7 +2,7 @@
 
 use lightsout_core::{
     record::{FailedLaunch, LaunchTrouble},
-    tellable,
+    redact,
 };
 use serde::Deserialize;
 
@@ -40,7 +40,7 @@ impl Operation {
                 Progress::Failed(FailedLaunch {
                     time: self.start_time.unwrap_or_else(|| began.to_owned()),
                     trouble: trouble(&code),
-                    message: tellable(&message, WORDS),
+                    message: redact(&message, WORDS),
                 })
             }
             // Words that are newer than this program say nothing yet.

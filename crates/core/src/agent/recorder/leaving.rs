@@ -18,7 +18,7 @@ use crate::{
     duration::format_duration,
     platform::{DrainBy, Drained},
     record::{Departure, IncidentKind, JobsAtEnd, NoticeKind, PhaseSpan, Proof, ProofBy, ProofStep, Versions, Way},
-    tellable::{shortened, tellable},
+    redact::{redact, shortened},
     time::Tick,
 };
 
@@ -104,7 +104,7 @@ impl Recorder {
                 let words = format!("it does not leave ({why}){note}");
                 self.withdrawn = certificate.map(|certificate| Departure {
                     time: now.text(),
-                    withdrawn: Some(tellable(&words, 300)),
+                    withdrawn: Some(redact(&words, 300)),
                     ..*certificate
                 });
                 self.happened(IncidentKind::DrainTakenBack, &words, now);
@@ -207,8 +207,8 @@ impl Recorder {
             way,
             jobs: JobsAtEnd {
                 count: status.unknown.is_none().then(|| u32::try_from(status.jobs.len()).unwrap_or(u32::MAX)),
-                ids: status.jobs.iter().take(JOBS).map(|job| tellable(&job.0, 100)).collect(),
-                unknown: status.unknown.map(|why| tellable(&why, 300)),
+                ids: status.jobs.iter().take(JOBS).map(|job| redact(&job.0, 100)).collect(),
+                unknown: status.unknown.map(|why| redact(&why, 300)),
                 cut: self.cut.any(),
                 cut_ids: self.cut.ids(),
                 at_stop: self.at_stop.clone(),
@@ -284,7 +284,7 @@ impl Recorder {
                 .map(|seen| (seen.notice, &seen.time, &seen.at))
         };
         match why {
-            LeaveReason::Full => tellable(&agent.status().note.unwrap_or_default(), 600),
+            LeaveReason::Full => redact(&agent.status().note.unwrap_or_default(), 600),
             LeaveReason::Idle => {
                 let span = policy.idle_timeout.map(format_duration).unwrap_or_default();
                 format!("no job for {span} (agent.idle_timeout), and the group has room")
@@ -337,7 +337,7 @@ impl Recorder {
             },
             LeaveReason::Broken => {
                 let words = agent.trouble().map(|(_, words)| words);
-                tellable(words.unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
+                redact(words.unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
             }
         }
     }
@@ -348,7 +348,7 @@ impl Leaving {
         let (proven, note) = self.judged.clone().unwrap_or((proven_now, None));
         let quiet = self.steps.iter().any(|step| step.by == ProofBy::Probes);
         let without = (!proven || !quiet)
-            .then(|| tellable(&note.unwrap_or_else(|| "the agent did not say what it went by".into()), 300));
+            .then(|| redact(&note.unwrap_or_else(|| "the agent did not say what it went by".into()), 300));
         Proof { proven, steps: self.steps.clone(), without }
     }
 }

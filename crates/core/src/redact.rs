@@ -35,7 +35,7 @@ const LEFT_OUT: &str = "...";
 
 /// Foreign text on one line, [`shortened`] to so many characters. Whatever looks like a secret is hidden: what follows
 /// `Authorization:`, `Bearer` or the name of a token, tokens that are known by how they begin, keys, and of each URL its user and its query.
-pub fn tellable(text: &str, most: usize) -> String {
+pub fn redact(text: &str, most: usize) -> String {
     let text = without_keys(text);
     let mut told = String::new();
     let mut next = Next::Anything;
@@ -74,7 +74,7 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{}{LEFT_OUT}{}", &text[..at(head)], &text[at(count - tail)..])
 }
 
-/// The last lines that a program said, as one line, [`shortened`] to so many characters. `env` is what it found in its environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well, and so is what the environment
+/// The last lines that a program said, as one line, [`shortened`] to so many characters. `env` is what it found in its environment. Whatever looks like a secret is hidden, as [`redact`] does, wherever else it is said as well, and so is what the environment
 /// has for a secret; and where a shell shows what it does (`set -x`), which is every argument, nothing of that is told.
 pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a Text)>, most: usize) -> String {
     let output = without_keys(output);
@@ -97,7 +97,7 @@ pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a 
     let told = untraced(&output);
     let told = told[told.len().saturating_sub(LINES)..].join(" | ");
     // As it was said, and as it is told.
-    shortened(&without(tellable(&without(told), usize::MAX)), most)
+    shortened(&without(redact(&without(told), usize::MAX)), most)
 }
 
 /// Without keys as they stand in files: from their first line to their last, of which either may be lost.

@@ -17,17 +17,17 @@ fn what_helps_stays() {
         "no secret from the SSM parameter /ci/runner-token: ssm:GetParameter failed: AccessDeniedException",
         "what? 1 = 2",
     ] {
-        assert_eq!(tellable(text, 300), text);
+        assert_eq!(redact(text, 300), text);
     }
 }
 
 #[test]
 fn it_is_one_line_and_short() {
-    assert_eq!(tellable("one\r\n\ttwo\u{1b}[31m\u{202e} three\0", 300), "one two [31m three");
-    assert_eq!(tellable("äöü", 3), "äöü");
-    assert_eq!(tellable("äöüß", 4), "äöüß");
-    assert_eq!(tellable("äöüßéè", 5), "...éè");
-    assert_eq!(tellable(&"x".repeat(1 << 20), 6), "x...xx");
+    assert_eq!(redact("one\r\n\ttwo\u{1b}[31m\u{202e} three\0", 300), "one two [31m three");
+    assert_eq!(redact("äöü", 3), "äöü");
+    assert_eq!(redact("äöüß", 4), "äöüß");
+    assert_eq!(redact("äöüßéè", 5), "...éè");
+    assert_eq!(redact(&"x".repeat(1 << 20), 6), "x...xx");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn what_may_be_a_secret_is_hidden() {
         ("token: ‘db-pass’ is no text that a token has", "token: ‘db-pass’ is no text that a token has"),
         ("secret: échec", "secret: échec"),
     ] {
-        assert_eq!(tellable(text, 300), told, "{text}");
+        assert_eq!(redact(text, 300), told, "{text}");
     }
 }
 
@@ -81,20 +81,20 @@ fn where_much_is_said_its_beginning_and_its_end_are_told() {
     let much = "between ".repeat(500);
     let text = format!("SetDesiredCapacity of ci failed: {much} token: s3cretvalue {much} no room in eu-central-1a");
     for most in [99, 300, 1_000] {
-        let told = tellable(&text, most);
+        let told = redact(&text, most);
         assert!(told.starts_with("SetDesiredCapacity of ci failed:"), "{told}");
         assert!(told.ends_with(" no room in eu-central-1a") && told.contains("..."), "{told}");
         assert_eq!(told.matches("...").count(), 1, "{told}");
         assert_eq!(told.chars().count(), most);
     }
-    let whole = tellable(&text, 100_000);
+    let whole = redact(&text, 100_000);
     assert!(whole.ends_with("no room in eu-central-1a") && whole.contains("token: *** between"), "{}", whole.len());
     let told = ExchangeError::new(ErrorKind::Server, &text).message;
     assert!(told.ends_with("no room in eu-central-1a"), "{told}");
     let told = CloudError::new(CloudErrorKind::Other, &text).message;
     assert!(told.ends_with("no room in eu-central-1a"), "{told}");
     let key = "-----BEGIN PRIVATE KEY-----\nMIIEabcd\n-----END PRIVATE KEY-----";
-    assert_eq!(tellable(&format!("the key {key}: it is no RSA key"), 300), "the key ***: it is no RSA key");
+    assert_eq!(redact(&format!("the key {key}: it is no RSA key"), 300), "the key ***: it is no RSA key");
 }
 
 /// As `set -eux` in a script of people's own shows what they do.
@@ -129,7 +129,7 @@ fn what_a_shell_shows_of_itself_is_not_told_and_what_is_known_for_a_secret_nowhe
 proptest! {
     #[test]
     fn any_text_is_told(text in "([tT]oken|authorization|bearer|://|-----(BEGIN|END)|[?=@/|\"'+\n ]|: ?|glrt-|[é‘ß]|[a-zA-Z0-9]{8}|\\PC){0,20}", most in 0..99_usize) {
-        prop_assert!(tellable(&text, most).chars().count() <= most.max(LEFT_OUT.len()));
+        prop_assert!(redact(&text, most).chars().count() <= most.max(LEFT_OUT.len()));
         let _ = last_words(&text, [], most);
     }
 
@@ -151,7 +151,7 @@ proptest! {
             6 => format!("{before} glrt-{secret} {after}"),
             _ => format!("{before} SOME_PASSWORD={secret} {after}"),
         };
-        let told = tellable(&around, most);
+        let told = redact(&around, most);
         prop_assert!(!told.contains(&secret), "{around:?}: {told:?}");
         let last = last_words(&format!("{around}\n{secret}\n"), [], most);
         prop_assert!(matches!(shape, 3..7) || !last.contains(&secret), "{around:?}: {last:?}");
