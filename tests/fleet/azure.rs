@@ -9,8 +9,8 @@ use lightsout_core::record::{IncidentKind, Record};
 use serde_json::{Value, json};
 
 use crate::{
-    azure_desk::{self, GROUP, at_desk, write},
     doctor::{found_of, ids},
+    doctor_azure::{self, GROUP, on_workstation, write},
     rig::{Fleet, Home, http, living, used_up},
 };
 
@@ -115,7 +115,7 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
     let id = fleet.until_phase("idle");
     let found = |fleet: &Fleet| found_of(fleet, &id, ROWS);
     assert_eq!(found(&fleet), Vec::<Value>::new(), "the fleet of `up`");
-    azure_desk::each_drift_is_found_by_its_own_name(&fleet, &id);
+    doctor_azure::each_drift_is_found_by_its_own_name(&fleet, &id);
     for (row, breaks, mends) in [
         (
             "scale-set.repairs",
@@ -146,7 +146,7 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
     for (enabled, rows) in [(true, vec!["scale-set.autoscale"]), (false, vec![])] {
         write(&fleet, "PUT", "Microsoft.Insights/autoscaleSettings/by-cpu", "2022-10-01", &autoscale(enabled));
         assert_eq!(ids(&found(&fleet)), rows);
-        assert_eq!(ids(&at_desk(&fleet)), rows);
+        assert_eq!(ids(&on_workstation(&fleet)), rows);
     }
     for (row, verdict, fault) in [
         (
@@ -186,5 +186,5 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
         write(&fleet, "DELETE", resource, "2023-07-03", &Value::Null);
     }
     let rows = ["template.image", "group.subnets", "scale-set.members", "scale-set.eviction"];
-    assert_eq!(ids(&at_desk(&fleet)), rows);
+    assert_eq!(ids(&on_workstation(&fleet)), rows);
 }

@@ -7,12 +7,12 @@
 
 mod agent_input;
 mod azure;
-mod azure_desk;
 mod commands;
 mod crash;
-mod desk;
 mod disk;
 mod doctor;
+mod doctor_aws;
+mod doctor_azure;
 mod ends;
 mod explain;
 mod faults;

@@ -188,7 +188,7 @@ def rights():
     # And nothing is allowed that no code calls, but for what Lambda does for a function in a VPC.
     code = "".join(file.read_text() for file in (ROOT / "crates/cloud/src/aws").rglob("*.rs"))
     called = set(re.findall(r'"((?:autoscaling|ec2):[A-Z][A-Za-z]*[a-z])"', code))
-    # What a person calls from a desk is in no role of the modules.
+    # What a person calls from a workstation is in no role of the modules.
     rows = re.findall(r"^\| (you|instance|scaler)\b[^|]*\| `([\w:]+)` \|", (ROOT / "docs/iam.md").read_text(), re.M)
     called -= {action for who, action in rows if who == "you"} - {action for who, action in rows if who != "you"}
     allowed = {action for _, action in modules if re.match("autoscaling:|ec2:", action)}

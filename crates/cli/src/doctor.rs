@@ -23,7 +23,7 @@ const AT_ONCE: usize = 3;
 #[derive(clap::Args)]
 #[command(after_help = "\
 It asks AWS, Azure and the platforms with your own credentials, and changes nothing. What they may not see is a warning that names the right:
-`lightsout iam --desk --log-group /aws/lambda/NAME` prints the policy, docs/doctor.md says what is looked at. On an instance `lightsout-agent doctor` sees the rest.
+`lightsout iam --workstation --log-group /aws/lambda/NAME` prints the policy, docs/doctor.md says what is looked at. On an instance `lightsout-agent doctor` sees the rest.
 
 Examples:
   lightsout doctor --config scaler.toml

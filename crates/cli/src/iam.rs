@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use lightsout_core::{
     iam::{
         Account, Difference, Extras, Finding, Group, MANAGED_POLICY_CHARACTERS, Need, Policy, characters, compare,
-        of_agent, of_desk, of_operator, of_scaler, policy,
+        of_agent, of_operator, of_scaler, of_workstation, policy,
     },
     settings::ObjectAddress,
 };
@@ -29,7 +29,7 @@ Examples:
   lightsout iam --config scaler.toml --account 123456789012 --region eu-central-1
   lightsout iam --agent agent.toml --group arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:ID:autoScalingGroupName/ci --doctor
   lightsout iam --operator --group ci-linux --account 123456789012 --region eu-central-1 --log-group /lightsout/records
-  lightsout iam --config scaler.toml --account 123456789012 --desk --log-group /aws/lambda/ci-scaler
+  lightsout iam --config scaler.toml --account 123456789012 --workstation --log-group /aws/lambda/ci-scaler
   aws iam get-role-policy --role-name ci-scaler --policy-name lightsout | lightsout iam --config scaler.toml --account 123456789012 --diff -
 
 Exit status: 0 for a policy, or when nothing that is needed is missing; 1 when something is, and with --strict on any difference; 2 for
@@ -60,8 +60,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["config", "operator"])]
     doctor: bool,
     /// The policy is for you, who run `lightsout doctor` for these settings
-    #[arg(long, conflicts_with = "agent", conflicts_with = "doctor")]
-    desk: bool,
+    #[arg(long, alias = "desk", conflicts_with = "agent", conflicts_with = "doctor")]
+    workstation: bool,
     /// The log group of the scaler's function, or that an operator reads
     #[arg(long, value_name = "NAME", conflicts_with = "agent")]
     log_group: Option<String>,
@@ -151,7 +151,11 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
     }
     Ok(if args.agent.is_empty() {
         let settings = settings::of_scaler(&args.config)?;
-        if args.desk { of_desk(&settings, &account, &extras)? } else { of_scaler(&settings, &account, &extras)? }
+        if args.workstation {
+            of_workstation(&settings, &account, &extras)?
+        } else {
+            of_scaler(&settings, &account, &extras)?
+        }
     } else {
         of_agent(&settings::of_agent(&args.agent)?, &account, &extras)?
     })

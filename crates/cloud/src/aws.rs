@@ -4,8 +4,6 @@
 
 #[cfg(feature = "host")]
 mod archive;
-#[cfg(feature = "host")]
-mod desk;
 mod error;
 mod groups;
 #[cfg(feature = "host")]
@@ -20,6 +18,8 @@ mod objects;
 mod operator;
 mod request;
 mod secrets;
+#[cfg(feature = "host")]
+mod survey;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -86,7 +86,7 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     instance: |identity, hook| Box::pin(async move { Box::pin(host::AwsHost::new(&identity, hook).look()).await }),
 };
 
-/// How a group is looked at from a desk.
+/// How a group is looked at from a workstation.
 #[cfg(feature = "host")]
 pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
     Box::pin(async move { Box::pin(host::look_at_group(Aws::new(wanted.location.region), &wanted.name)).await })
@@ -95,8 +95,8 @@ pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
 /// How the rest of an account is looked at from there.
 #[cfg(feature = "host")]
 pub(crate) const SURVEY: Survey = Survey {
-    role: |region, role, needs| Box::pin(async move { Box::pin(desk::role(&Aws::new(region), &role, &needs)).await }),
-    function: |region, name| Box::pin(async move { Box::pin(desk::function(&Aws::new(region), &name)).await }),
+    role: |region, role, needs| Box::pin(async move { Box::pin(survey::role(&Aws::new(region), &role, &needs)).await }),
+    function: |region, name| Box::pin(async move { Box::pin(survey::function(&Aws::new(region), &name)).await }),
 };
 
 /// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48

@@ -7,8 +7,6 @@
 mod archive;
 mod call;
 mod client;
-#[cfg(feature = "host")]
-mod desk;
 mod error;
 mod groups;
 #[cfg(feature = "host")]
@@ -19,6 +17,8 @@ mod metadata;
 mod notices;
 mod reply;
 mod secrets;
+#[cfg(feature = "host")]
+mod survey;
 mod token;
 
 use std::time::Duration;
@@ -64,23 +64,30 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     instance: |identity, _| Box::pin(async move { host::AzureHost::new(identity.group).diagnose().await }),
 };
 
-/// How a scale set is looked at from a desk.
+/// How a scale set is looked at from a workstation.
 #[cfg(feature = "host")]
 pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
     Box::pin(async move {
-        Box::pin(desk::look(&client::Azure::at_desk(desk::cli::AZ), &wanted.name, wanted.most, &wanted.secrets)).await
+        Box::pin(survey::look(
+            &client::Azure::on_workstation(survey::cli::AZ),
+            &wanted.name,
+            wanted.most,
+            &wanted.secrets,
+        ))
+        .await
     })
 };
 
 /// How a function app that is the scaler is looked at from there.
 #[cfg(feature = "host")]
-pub(crate) const FUNCTION_SURVEY: FunctionSurvey =
-    |wanted| Box::pin(async move { Box::pin(desk::app::look(&client::Azure::at_desk(desk::cli::AZ), &wanted)).await });
+pub(crate) const FUNCTION_SURVEY: FunctionSurvey = |wanted| {
+    Box::pin(async move { Box::pin(survey::app::look(&client::Azure::on_workstation(survey::cli::AZ), &wanted)).await })
+};
 
-/// The vaults that whoever sits at a desk may read.
+/// The vaults that a person may read.
 #[cfg(feature = "host")]
-pub(crate) fn secrets_at_desk() -> Box<dyn crate::Secrets> {
-    Box::new(secrets::AzureSecrets::at_desk())
+pub(crate) fn secrets_on_workstation() -> Box<dyn crate::Secrets> {
+    Box::new(secrets::AzureSecrets::on_workstation())
 }
 
 /// What scale sets can do (Azure, "Instance protection for Azure Virtual Machine Scale Set instances"; "Terminate notification": 5 to 15

@@ -59,7 +59,7 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     instance: |identity, settings| Box::pin(diagnosis::instance(identity, settings)),
 };
 
-/// How a group is looked at from a desk, by the program as the pool names it, run as whoever sits there.
+/// How a group is looked at from a workstation, by the program as the pool names it, run as whoever asks.
 #[cfg(feature = "host")]
 pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
     Box::pin(async move { diagnosis::group(&CloudProgram::new(&wanted.location.program), &wanted.name).await })

@@ -144,7 +144,7 @@ pub struct Diagnosis {
     pub instance: fn(identity: Identity, settings: HostSettings) -> Looked<'static, CloudFacts>,
 }
 
-/// How a group of this name, and what new instances start from, is looked at from a desk, with the credentials of whoever sits there: nothing of any one
+/// How a group of this name, and what new instances start from, is looked at from a workstation, with the credentials of whoever asks: nothing of any one
 /// instance, and no right is tried. Without a region the environment decides.
 #[cfg(feature = "host")]
 pub type GroupSurvey = fn(wanted: WantedGroup) -> Looked<'static, CloudFacts>;
@@ -163,7 +163,7 @@ pub struct WantedGroup {
     pub secrets: Vec<SecretSource>,
 }
 
-/// How groups of a cloud are looked at from a desk.
+/// How groups of a cloud are looked at from a workstation.
 #[cfg(feature = "host")]
 pub fn group_survey(cloud: CloudName) -> GroupSurvey {
     match cloud {
@@ -173,7 +173,7 @@ pub fn group_survey(cloud: CloudName) -> GroupSurvey {
     }
 }
 
-/// How a function that is the scaler, and the role of it, are looked at from a desk, where the name of the function says whose it is; `None`: by [`SURVEY`].
+/// How a function that is the scaler, and the role of it, are looked at from a workstation, where the name of the function says whose it is; `None`: by [`SURVEY`].
 #[cfg(feature = "host")]
 pub fn function_survey(name: &str) -> Option<FunctionSurvey> {
     ScaleSetId::is_meant(name).then_some(azure::FUNCTION_SURVEY)
@@ -199,11 +199,11 @@ pub struct WantedFunction {
     pub secrets: Vec<SecretSource>,
 }
 
-/// How roles and functions of an account of AWS are looked at from a desk; those of no other cloud are.
+/// How roles and functions of an account of AWS are looked at from a workstation; those of no other cloud are.
 #[cfg(feature = "host")]
 pub const SURVEY: &Survey = &aws::SURVEY;
 
-/// How an account of one cloud is looked at from a desk, with the credentials of whoever sits there. It changes nothing, and tries nothing.
+/// How an account of one cloud is looked at from a workstation, with the credentials of whoever asks. It changes nothing, and tries nothing.
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug)]
 pub struct Survey {
@@ -270,13 +270,16 @@ pub async fn resolve(location: Option<String>, source: &SecretSource) -> Result<
     resolve_from((azure::PROVIDER.secrets)(None), location, source).await
 }
 
-/// The same for whoever sits at a desk, who may have signed in with a cloud's own command line.
+/// The same for a person, who may have signed in with a cloud's own command line.
 ///
 /// # Errors
 /// As [`Secrets::resolve`] says.
 #[cfg(feature = "host")]
-pub async fn resolve_at_desk(location: Option<String>, source: &SecretSource) -> Result<SecretString, SecretError> {
-    resolve_from(azure::secrets_at_desk(), location, source).await
+pub async fn resolve_on_workstation(
+    location: Option<String>,
+    source: &SecretSource,
+) -> Result<SecretString, SecretError> {
+    resolve_from(azure::secrets_on_workstation(), location, source).await
 }
 
 async fn resolve_from(

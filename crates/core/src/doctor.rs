@@ -2,7 +2,7 @@
 //! of it.
 //!
 //! The shell gathers [`Facts`]; [`examine`] judges them and asks nobody. A row without its fact does not apply: this cloud, this platform or
-//! this machine has no such thing. A fact that could not be had is a finding, too: [`Verdict::Unknown`] on an instance, and at a desk a warning,
+//! this machine has no such thing. A fact that could not be had is a finding, too: [`Verdict::Unknown`] on an instance, and on a workstation a warning,
 //! since there nothing but the credentials of whoever asks stands in the way.
 
 mod account;
@@ -36,8 +36,8 @@ pub enum Place {
     Instance,
     /// From a machine image while it is built: nothing runs, and the rest comes when it boots.
     Image,
-    /// From a desk: at the account, with the credentials of whoever sits there. Of no instance anything is known.
-    Desk,
+    /// From a workstation: at the account, with the credentials of whoever asks. Of no instance anything is known.
+    Workstation,
 }
 
 /// Where a row is looked at.
@@ -49,9 +49,9 @@ pub enum Scope {
     Image,
     /// On an instance and in an image.
     Both,
-    /// At a desk.
-    Desk,
-    /// On an instance and at a desk: it is about what all instances of a group have in common.
+    /// On a workstation.
+    Workstation,
+    /// On an instance and on a workstation: it is about what all instances of a group have in common.
     Group,
 }
 
@@ -62,14 +62,14 @@ impl Scope {
             Self::Instance => matches!(place, Place::Instance),
             Self::Image => matches!(place, Place::Image),
             Self::Both => matches!(place, Place::Instance | Place::Image),
-            Self::Desk => matches!(place, Place::Desk),
-            Self::Group => matches!(place, Place::Instance | Place::Desk),
+            Self::Workstation => matches!(place, Place::Workstation),
+            Self::Group => matches!(place, Place::Instance | Place::Workstation),
         }
     }
 }
 
-/// What to do at a desk where something cannot be told.
-const LOOK_AGAIN: &str = "look with credentials that may (`lightsout iam --desk` prints the policy, with the log of a function by `--log-group /aws/lambda/NAME`; \
+/// What to do on a workstation where something cannot be told.
+const LOOK_AGAIN: &str = "look with credentials that may (`lightsout iam --workstation` prints the policy, with the log of a function by `--log-group /aws/lambda/NAME`; \
      on Azure it is the role Reader of the subscription), or look at it by hand";
 
 /// One thing that must hold.
@@ -227,7 +227,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     rows.filter_map(|row| {
         let Judgement { verdict, seen, remedy } = (row.judge)(facts)?;
         let (verdict, remedy) = match verdict {
-            Verdict::Unknown if facts.place == Place::Desk => (Verdict::Warning, Some(LOOK_AGAIN.to_owned())),
+            Verdict::Unknown if facts.place == Place::Workstation => (Verdict::Warning, Some(LOOK_AGAIN.to_owned())),
             Verdict::Unknown | Verdict::Ok | Verdict::Warning | Verdict::Wrong => (verdict, remedy),
         };
         let remedy = (verdict != Verdict::Ok).then(|| facts.names.filled(remedy.as_deref().unwrap_or(row.remedy)));

@@ -12,7 +12,7 @@ mod table;
 pub use attached::{Policy, PolicyError};
 pub use difference::{Difference, Finding, compare};
 pub use needs::{
-    Account, Condition, Extras, Group, Need, NeedError, of_agent, of_any_agent, of_desk, of_operator, of_scaler,
+    Account, Condition, Extras, Group, Need, NeedError, of_agent, of_any_agent, of_operator, of_scaler, of_workstation,
 };
 pub use pattern::Pattern;
 pub use policy::{MANAGED_POLICY_CHARACTERS, characters, policy};

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, env, time::Duration};
 
 use lightsout_cloud::{
-    FunctionSurvey, RoleName, SURVEY, WantedFunction, WantedGroup, function_survey, group_survey, resolve_at_desk,
+    FunctionSurvey, RoleName, SURVEY, WantedFunction, WantedGroup, function_survey, group_survey,
+    resolve_on_workstation,
 };
 use lightsout_core::{
     doctor::{
@@ -30,7 +31,7 @@ const QUESTION: Duration = Duration::from_secs(30);
 /// Everything about a pool.
 pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, driver: &Driver) -> Facts {
     let mut facts = Facts {
-        place: Place::Desk,
+        place: Place::Workstation,
         names: Names { instance: None, group: Some(pool.group.clone()), location: region(pool.region.as_deref()) },
         ..Facts::default()
     };
@@ -44,7 +45,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
     facts.cloud = Some(cloud);
     let mut token = None;
     if let Some(source) = pool.platform.secret() {
-        let fetched = match timeout(SECRET, resolve_at_desk(pool.region.clone(), source)).await {
+        let fetched = match timeout(SECRET, resolve_on_workstation(pool.region.clone(), source)).await {
             Ok(Ok(secret)) => {
                 token = Some(secret);
                 Ok(())
@@ -88,7 +89,7 @@ pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses
     let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
     let function = function.map(|found| found.map(of_settings));
     let mut facts = Facts {
-        place: Place::Desk,
+        place: Place::Workstation,
         names: Names { instance: None, group: None, location: region(own.as_deref()) },
         function: Some(function),
         ..Facts::default()
@@ -114,7 +115,7 @@ async fn at_function_app(look: FunctionSurvey, name: &str, settings: &ScalerSett
     let (function, roles) = timeout(LOOK, look(wanted)).await.unwrap_or_else(|_| (Err(late()), Vec::new()));
     let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
     let function = Some(function.map(|found| found.map(of_settings)));
-    Facts { place: Place::Desk, function, roles, ..Facts::default() }
+    Facts { place: Place::Workstation, function, roles, ..Facts::default() }
 }
 
 fn needs_of_scaler(

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{call::Call, error, token::Source};
 #[cfg(feature = "host")]
-use super::{desk::cli, reply};
+use super::{reply, survey::cli};
 
 /// The most pages of a list that are read: a scale set has 1000 instances at most.
 pub(super) const PAGES: usize = 50;
@@ -56,9 +56,9 @@ struct Token {
 }
 
 impl Azure {
-    /// Asked by whoever sits at a desk: in the name that the environment says, else as they have signed in with the Azure CLI by this name.
+    /// Asked by a person: in the name that the environment says, else as they have signed in with the Azure CLI by this name.
     #[cfg(feature = "host")]
-    pub(super) fn at_desk(cli: &str) -> Self {
+    pub(super) fn on_workstation(cli: &str) -> Self {
         Self { cli: Some(cli.to_owned()), ..Self::default() }
     }
 

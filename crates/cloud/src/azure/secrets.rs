@@ -37,10 +37,10 @@ impl AzureSecrets {
         Self::default()
     }
 
-    /// Those that whoever sits at a desk may read.
+    /// Those that a person may read.
     #[cfg(feature = "host")]
-    pub(super) fn at_desk() -> Self {
-        Self { azure: Azure::at_desk(super::desk::cli::AZ) }
+    pub(super) fn on_workstation() -> Self {
+        Self { azure: Azure::on_workstation(super::survey::cli::AZ) }
     }
 
     #[cfg(test)]

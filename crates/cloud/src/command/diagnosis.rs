@@ -31,7 +31,7 @@ pub(super) async fn instance(identity: Identity, settings: HostSettings) -> Clou
     }
 }
 
-/// What the program says of a group, to whoever sits at a desk. What it can do only an instance is told, by `whoami`.
+/// What the program says of a group, to a person. What it can do only an instance is told, by `whoami`.
 pub(super) async fn group(program: &CloudProgram, name: &str) -> CloudFacts {
     let group = match program.read(Verb::Describe, &[name], answer::parse::<Description>).await {
         Ok(described) => of_group(described, name),

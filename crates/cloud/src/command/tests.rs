@@ -339,9 +339,9 @@ async fn a_diagnosis_says_what_it_promises_and_what_is_seen_of_that() {
     assert!(membership.unwrap_err().contains("exited with 14") && group.unwrap().is_err());
 }
 
-/// At a desk there is no instance, and the settings of the pool name the program.
+/// On a workstation there is no instance, and the settings of the pool name the program.
 #[tokio::test]
-async fn a_group_is_looked_at_from_a_desk_by_the_pools_own_program() {
+async fn a_group_is_looked_at_from_a_workstation_by_the_pools_own_program() {
     let look = async |does: &str| {
         let (folder, program) = program(does);
         let location = Location { cloud: CloudName::Program, region: None, program: program.argv };

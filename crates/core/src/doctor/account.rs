@@ -70,14 +70,14 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "role.instance",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the role of new instances has the rights that the agent needs",
         remedy: "allow these actions in the role's policy (`lightsout iam --agent agent.toml` prints the least one)",
         judge: |facts| role(facts, false),
     },
     Row {
         id: "role.scaler",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the role of the scaler's function has the rights that these pools need",
         remedy: "allow these actions in the role's policy (`lightsout iam --config scaler.toml --log-group /aws/lambda/NAME` prints the least one; with \
                  --settings PLACE where they are stored); on Azure give the app's identity a role with them there (docs/azure.md has it; terraform/azure gives it)",
@@ -85,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "role.spot",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "where a group may have Spot instances, the account has the service-linked role with which they start",
         remedy: "make it once for the account, in no module or template, since a second one is refused: aws iam create-service-linked-role \
                  --aws-service-name spot.amazonaws.com",
@@ -104,7 +104,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "function",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the scaler's function is there and can be invoked",
         remedy: "see what the cloud says of it: aws lambda get-function-configuration --function-name NAME; docs/lambda.md; on Azure \
                  az functionapp show --ids ID; docs/azure.md",
@@ -118,7 +118,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "function.version",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the function's program is of the version for which its Terraform module or template was made",
         remedy: "give the module the package of its own version, whose key should hold the version (with package_s3 a new object under the same key needs its \
                  version or hash, too), or pin the module to the function's version",
@@ -136,7 +136,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "function.errors",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "no invocation of the scaler's function failed in the last hour",
         remedy: "each says what to do (docs/lambda.md, \"What an invocation does\")",
         judge: |facts| {
@@ -154,7 +154,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "function.schedule",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "something invokes the scaler's function, every five minutes or oftener",
         remedy: "make a schedule of EventBridge Scheduler with rate(1 minute) and the function as its target, or enable the one that is named \
                  (docs/lambda.md); on Azure the package has its timer: take AzureWebJobs.scale.Disabled out of the app's settings",
@@ -180,7 +180,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "function.time-out",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "an invocation has time for a tick (`deadline` and 3 s), and ends before the next two begin",
         remedy: "set the function's time-out to 60 s for a schedule of one minute: aws lambda update-function-configuration --function-name NAME \
                  --timeout 60; on Azure take AzureFunctionsJobHost__functionTimeout out of the app's settings; or lower `deadline`",

@@ -306,7 +306,7 @@ pub struct CloudFacts {
     pub membership: Option<Fact<Membership>>,
     /// The name of its group.
     pub group_name: Option<String>,
-    /// Its group; at a desk `None` where there is none of the name.
+    /// Its group; on a workstation `None` where there is none of the name.
     pub group: Option<Fact<GroupFacts>>,
     /// On Azure, its scale set.
     pub scale_set: Option<ScaleSetFacts>,

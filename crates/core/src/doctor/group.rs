@@ -12,7 +12,7 @@ use super::{
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "group",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the pool's group is in this account and region",
         remedy: "correct `pool.group` or `pool.region`, or look with the credentials of the account that has it",
         judge: |facts| {
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
             group(facts, |group| match (group.protects_new, while_busy) {
                 (true, _) => Judgement::ok("they are"),
                 (false, Some(true)) => Judgement::ok("they are not, as agent.protection has it"),
-                (false, None) if facts.place == Place::Desk => {
+                (false, None) if facts.place == Place::Workstation => {
                     Judgement::warning(format!("{RISK}, unless agent.protection is \"while-busy\" there"))
                 }
                 (false, Some(false) | None) => Judgement::wrong(RISK),
@@ -235,7 +235,7 @@ pub(super) const ROWS: &[Row] = &[
 fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) -> Option<Judgement> {
     match facts.cloud.as_ref()?.group.as_ref()? {
         // The row `group` says so, once.
-        Err(_) if facts.place == Place::Desk => None,
+        Err(_) if facts.place == Place::Workstation => None,
         group => of(Some(group), judge),
     }
 }

@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Row] = &[
                         Judgement::wrong(format!("agent.launch_hook is {chosen}, and the group has {there}"))
                     }
                     // Whether an agent answers them, its settings say, which are not here.
-                    None if settings.is_none() && facts.place == Place::Desk && !others.is_empty() => None,
+                    None if settings.is_none() && facts.place == Place::Workstation && !others.is_empty() => None,
                     _ if !others.is_empty() => Judgement::warning(format!(
                         "no agent answers {others}: unless somebody else does, each launch waits for the whole time-out"
                     )),

@@ -44,7 +44,7 @@ const OPERATIONS: [(&str, &str, bool); 7] = [
 
 pub(super) const ROWS: &[Row] = &[Row {
     id: "template.key",
-    scope: Scope::Desk,
+    scope: Scope::Workstation,
     meaning: "the role that starts the group's instances may use each key with which their volumes are encrypted: the launch template's, the image's, \
               and the account's own default, which counts where these name none",
     remedy: USE_OF_KEY,
@@ -118,7 +118,7 @@ fn need(action: &'static str, key: &KeyFacts) -> Need {
     let resources = vec![Pattern::literal(&key.key)];
     Need {
         action,
-        caller: Caller::Desk,
+        caller: Caller::Workstation,
         on: Bound::Key,
         why: "starts instances with encrypted volumes",
         resources,

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "platform.token",
         scope: Scope::Group,
-        meaning: "the platform takes the secret, and lets it do what the agent does, or at a desk what the scaler does; asked without changing anything",
+        meaning: "the platform takes the secret, and lets it do what the agent does, or on a workstation what the scaler does; asked without changing anything",
         remedy: "put a valid secret with the rights that are named where the settings point to",
         judge: |facts| match facts.platform.token.as_ref()? {
             Ok(seen) => Judgement::ok(seen.clone()),

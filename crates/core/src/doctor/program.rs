@@ -9,7 +9,7 @@ use super::{Fact, Facts, Judgement, Row, Scope, of, of_member};
 pub struct ProgramFacts {
     /// What it can do, as `whoami` told; what was left out is as little as possible.
     pub capabilities: Capabilities,
-    /// The instance's place in its group, as `describe` shows it; `None` at a desk.
+    /// The instance's place in its group, as `describe` shows it; `None` on a workstation.
     pub membership: Option<Fact<Membership>>,
     /// Its group; `None`: it is in none.
     pub group: Option<Fact<ProgramGroup>>,

@@ -38,7 +38,7 @@ impl QuotaFacts {
 
 pub(super) const ROWS: &[Row] = &[Row {
     id: "group.quota",
-    scope: Scope::Desk,
+    scope: Scope::Workstation,
     meaning: "the account's quotas of vCPUs let all instances run that the group may have; what else runs in the account counts towards them, too, and is \
               looked at on Azure alone",
     remedy: "ask for a higher quota, which may take days: aws service-quotas request-service-quota-increase --region {region} --service-code ec2 \

@@ -15,7 +15,7 @@ const NAMED: usize = 10;
 /// What is known of a scale set, and of a machine of it where it is looked at from one. What is `None` was not asked, because something before it failed or does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScaleSetFacts {
-    /// Whether the machine gets a token in the name of its identity; at a desk, whether new machines have one.
+    /// Whether the machine gets a token in the name of its identity; on a workstation, whether new machines have one.
     pub identity: Option<Fact<()>>,
     /// The machine's place in its scale set.
     pub membership: Option<Fact<Membership>>,
@@ -23,13 +23,13 @@ pub struct ScaleSetFacts {
     pub latest_model: Option<Fact<Option<bool>>>,
     /// How the scale set is set up.
     pub model: Option<Fact<ScaleSetModel>>,
-    /// The names of the Autoscale settings that are enabled for the scale set: of those of its resource group, at a desk of its subscription.
+    /// The names of the Autoscale settings that are enabled for the scale set: of those of its resource group (on a workstation: of its subscription).
     pub autoscale: Option<Fact<Vec<String>>>,
     /// Of which model its machines are.
     pub members: Option<Fact<MemberModels>>,
     /// What each of the identities of new machines may do, compared with what the agent needs.
     pub roles: Vec<RoleFacts>,
-    /// How many machines more it may be asked for, at a desk.
+    /// How many machines more it may be asked for, where a workstation asks.
     pub room: Option<u32>,
 }
 
@@ -135,7 +135,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.members",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "all machines are of the scale set's present model: what was mended in it holds for those alone that start from then on",
         remedy: "nothing breaks by it: `lightsout-agent drain` on each replaces it between jobs, and `agent.max_age` does so in time. Not by `az vmss \
                  update-instances`, which restarts machines under their jobs",
@@ -159,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "scale-set.autoscale",
         scope: Scope::Group,
-        meaning: "no Autoscale setting of its resource group, at a desk of its subscription, changes the scale set's capacity: it would lower what the scaler \
+        meaning: "no Autoscale setting of its resource group (on a workstation: of its subscription) changes the scale set's capacity: it would lower what the scaler \
                   raises",
         remedy: "az monitor autoscale update --resource-group RG --name NAME --enabled false, for each that is named",
         judge: |facts| {
@@ -237,7 +237,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.role",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "one of the identities of new machines has the rights that the agent needs, on the scale set, and on its resource group where it is a \
                   Flexible one, and on the vaults of the secrets in the agents' settings where those are given",
         remedy: "give the identity a role with these actions there (docs/azure.md has it; terraform/azure gives it): az role assignment create",

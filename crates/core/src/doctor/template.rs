@@ -47,7 +47,7 @@ pub struct Subnet {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "template",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "new instances start from launch templates, those of single overrides among them, each of which is looked at",
         remedy: "make a launch template with the same image, type, user data and profile, and have the group use it",
         judge: |facts| {
@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.power-off",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "a new machine that switches itself off is gone, and billed no more: the last way out of agent and dead-man's switch",
         remedy: "in a new version of the launch template, set InstanceInitiatedShutdownBehavior to terminate, and have the group use that version",
         judge: |facts| {
@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.metadata",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "new instances give metadata with a session's token only, no further than the machine itself, and with the instance's tags",
         remedy: "in a new version of the launch template, set MetadataOptions to HttpTokens=required,HttpPutResponseHopLimit=1,\
                  InstanceMetadataTags=enabled, and have the group use that version",
@@ -116,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.user-data",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "no secret stands in the user data, where every job on the instance and whoever may describe the template can read it",
         remedy: "keep it in Systems Manager or Secrets Manager, write where it is into the settings (token = { ssm = \"/name\" }), and replace the \
                  secret: it has been seen",
@@ -130,7 +130,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.image-age",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the image that new instances start from is younger than 90 days: its packages and its runner are as old, and nothing upgrades them",
         remedy: "build an image (packer/README.md), name it in a new version of the launch template, and have the group use that version; \
                  on Azure az vmss update --ids {group} --set virtualMachineProfile.storageProfile.imageReference.id=ID",
@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.subnets",
-        scope: Scope::Desk,
+        scope: Scope::Workstation,
         meaning: "the group's subnets are there, and have addresses left for all that it may have",
         remedy: "add a subnet with more addresses: aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} \
                  --vpc-zone-identifier IDS; on Azure name a larger one in the network profile of the scale set; or lower the group's maximum",

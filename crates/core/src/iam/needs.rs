@@ -136,8 +136,8 @@ pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) 
 ///
 /// # Errors
 /// As for [`of_scaler`].
-pub fn of_desk(settings: &ScalerSettings, account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
-    of_pools(Caller::Desk, settings, account, extras)
+pub fn of_workstation(settings: &ScalerSettings, account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
+    of_pools(Caller::Workstation, settings, account, extras)
 }
 
 fn of_pools(

@@ -13,8 +13,8 @@ pub enum Caller {
     Operator,
     /// A person who reads records, with credentials of their own.
     Person,
-    /// `lightsout doctor`, with the credentials of whoever sits at the desk.
-    Desk,
+    /// `lightsout doctor`, with the credentials of whoever runs it.
+    Workstation,
 }
 
 impl Caller {
@@ -26,7 +26,7 @@ impl Caller {
             Self::Scaler => "scaler",
             Self::Operator => "you, for `ps`, `drain`, `hold` and `logs` of a group only",
             Self::Person => "you, for `explain` and `logs` with `--log-group` only",
-            Self::Desk => "you, for `lightsout doctor` only",
+            Self::Workstation => "you, for `lightsout doctor` only",
         }
     }
 }
@@ -106,7 +106,7 @@ pub const RIGHTS: &[Right] = {
         Departures, Document, Everything, Group, Itself, Key, LogGroup, Members, Order, Parameter, Roles, Secret,
         SettingsObject,
     };
-    use Caller::{Agent, Desk, Doctor, Operator, Person, Scaler};
+    use Caller::{Agent, Doctor, Operator, Person, Scaler, Workstation};
     &[
         right(
             Agent,
@@ -218,49 +218,69 @@ pub const RIGHTS: &[Right] = {
         right(Operator, Order, "ec2:CreateTags", "orders by the tag, where commands are not to be had"),
         right(Operator, Order, "ec2:DeleteTags", "takes such an order back"),
         right(Person, LogGroup, "logs:FilterLogEvents", "reads the records of an agent or a scaler"),
-        right(Desk, Everything, "autoscaling:DescribeAutoScalingGroups", "the group, as all its agents depend on it"),
-        right(Desk, Everything, "autoscaling:DescribeLifecycleHooks", "what holds endings and launches off"),
-        right(Desk, Everything, "autoscaling:DescribePolicies", "does a policy change the capacity?"),
-        right(Desk, Everything, "autoscaling:DescribeScheduledActions", "does a schedule change the capacity?"),
         right(
-            Desk,
+            Workstation,
+            Everything,
+            "autoscaling:DescribeAutoScalingGroups",
+            "the group, as all its agents depend on it",
+        ),
+        right(Workstation, Everything, "autoscaling:DescribeLifecycleHooks", "what holds endings and launches off"),
+        right(Workstation, Everything, "autoscaling:DescribePolicies", "does a policy change the capacity?"),
+        right(Workstation, Everything, "autoscaling:DescribeScheduledActions", "does a schedule change the capacity?"),
+        right(
+            Workstation,
             Everything,
             "autoscaling:DescribeInstanceRefreshes",
             "does a refresh wait for protected instances?",
         ),
-        right(Desk, Everything, "autoscaling:DescribeScalingActivities", "did the last launch succeed?"),
-        right(Desk, Everything, "ec2:DescribeLaunchTemplateVersions", "what new instances start from"),
-        right(Desk, Everything, "autoscaling:DescribeLaunchConfigurations", "the same, of a group without a template"),
-        right(Desk, Everything, "ec2:DescribeImages", "is the image there, and how old is it?"),
-        right(Desk, Everything, "ec2:DescribeInstanceTypeOfferings", "does each zone have each type?"),
-        right(Desk, Everything, "ec2:DescribeSubnets", "are there addresses left?"),
-        right(Desk, Everything, "ec2:DescribeInstanceTypes", "how many vCPUs may the group want?"),
-        right(Desk, Everything, "servicequotas:GetServiceQuota", "and does the account's quota let them run?"),
-        right(Desk, Everything, "ec2:DescribeSnapshots", "with which key is the image encrypted?"),
-        right(Desk, Everything, "ec2:GetEbsEncryptionByDefault", "are volumes encrypted of which nothing says so?"),
-        right(Desk, Everything, "ec2:GetEbsDefaultKmsKeyId", "and with which key?"),
-        right(Desk, Roles, "kms:DescribeKey", "can these keys be used?"),
-        right(Desk, Roles, "kms:ListGrants", "and by Auto Scaling's own role?"),
-        right(Desk, Roles, "kms:GetKeyPolicy", "the same"),
-        right(Desk, Roles, "iam:GetInstanceProfile", "which role new instances get"),
-        right(Desk, Roles, "iam:GetRole", "is there the role with which Spot instances start?"),
-        right(Desk, Roles, "iam:SimulatePrincipalPolicy", "has the role the rights that it needs?"),
-        right(Desk, Roles, "iam:ListRolePolicies", "the same by the policies, where a simulation is not allowed"),
-        right(Desk, Roles, "iam:GetRolePolicy", "the same"),
-        right(Desk, Roles, "iam:ListAttachedRolePolicies", "the same"),
-        right(Desk, Roles, "iam:GetPolicy", "the same"),
-        right(Desk, Roles, "iam:GetPolicyVersion", "the same"),
-        right(Desk, Roles, "lambda:GetFunctionConfiguration", "`--function`: its state, time-out and role"),
-        right(Desk, Roles, "scheduler:ListSchedules", "`--function`: what invokes it"),
-        right(Desk, Roles, "scheduler:GetSchedule", "`--function`: how often"),
+        right(Workstation, Everything, "autoscaling:DescribeScalingActivities", "did the last launch succeed?"),
+        right(Workstation, Everything, "ec2:DescribeLaunchTemplateVersions", "what new instances start from"),
         right(
-            Desk,
+            Workstation,
+            Everything,
+            "autoscaling:DescribeLaunchConfigurations",
+            "the same, of a group without a template",
+        ),
+        right(Workstation, Everything, "ec2:DescribeImages", "is the image there, and how old is it?"),
+        right(Workstation, Everything, "ec2:DescribeInstanceTypeOfferings", "does each zone have each type?"),
+        right(Workstation, Everything, "ec2:DescribeSubnets", "are there addresses left?"),
+        right(Workstation, Everything, "ec2:DescribeInstanceTypes", "how many vCPUs may the group want?"),
+        right(Workstation, Everything, "servicequotas:GetServiceQuota", "and does the account's quota let them run?"),
+        right(Workstation, Everything, "ec2:DescribeSnapshots", "with which key is the image encrypted?"),
+        right(
+            Workstation,
+            Everything,
+            "ec2:GetEbsEncryptionByDefault",
+            "are volumes encrypted of which nothing says so?",
+        ),
+        right(Workstation, Everything, "ec2:GetEbsDefaultKmsKeyId", "and with which key?"),
+        right(Workstation, Roles, "kms:DescribeKey", "can these keys be used?"),
+        right(Workstation, Roles, "kms:ListGrants", "and by Auto Scaling's own role?"),
+        right(Workstation, Roles, "kms:GetKeyPolicy", "the same"),
+        right(Workstation, Roles, "iam:GetInstanceProfile", "which role new instances get"),
+        right(Workstation, Roles, "iam:GetRole", "is there the role with which Spot instances start?"),
+        right(Workstation, Roles, "iam:SimulatePrincipalPolicy", "has the role the rights that it needs?"),
+        right(
+            Workstation,
+            Roles,
+            "iam:ListRolePolicies",
+            "the same by the policies, where a simulation is not allowed",
+        ),
+        right(Workstation, Roles, "iam:GetRolePolicy", "the same"),
+        right(Workstation, Roles, "iam:ListAttachedRolePolicies", "the same"),
+        right(Workstation, Roles, "iam:GetPolicy", "the same"),
+        right(Workstation, Roles, "iam:GetPolicyVersion", "the same"),
+        right(Workstation, Roles, "lambda:GetFunctionConfiguration", "`--function`: its state, time-out and role"),
+        right(Workstation, Roles, "scheduler:ListSchedules", "`--function`: what invokes it"),
+        right(Workstation, Roles, "scheduler:GetSchedule", "`--function`: how often"),
+        right(
+            Workstation,
             LogGroup,
             "logs:FilterLogEvents",
             "`--function`: what failed in the last hour, and of which version it is",
         ),
-        right(Desk, Parameter, "ssm:GetParameter", "is the pool's secret there, and does the platform take it?"),
-        right(Desk, Secret, "secretsmanager:GetSecretValue", "the same"),
-        right(Desk, Key, "kms:Decrypt", "secrets with a key of your own"),
+        right(Workstation, Parameter, "ssm:GetParameter", "is the pool's secret there, and does the platform take it?"),
+        right(Workstation, Secret, "secretsmanager:GetSecretValue", "the same"),
+        right(Workstation, Key, "kms:Decrypt", "secrets with a key of your own"),
     ]
 };

@@ -47,12 +47,12 @@ const fn in_image(id: &'static str, change: fn(&mut Facts)) -> Break {
     Break { id, verdict: Verdict::Wrong, place: Place::Image, change }
 }
 
-const fn wrong_at_desk(id: &'static str, change: fn(&mut Facts)) -> Break {
-    Break { id, verdict: Verdict::Wrong, place: Place::Desk, change }
+const fn wrong_on_workstation(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Wrong, place: Place::Workstation, change }
 }
 
-const fn warning_at_desk(id: &'static str, change: fn(&mut Facts)) -> Break {
-    Break { id, verdict: Verdict::Warning, place: Place::Desk, change }
+const fn warning_on_workstation(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Warning, place: Place::Workstation, change }
 }
 
 pub(crate) const BREAKS: &[Break] = &[
@@ -180,7 +180,7 @@ pub(crate) const BREAKS: &[Break] = &[
         image(facts).usable = false;
         cloud(facts).next_images[1] = Err("it is denied".into());
     }),
-    warning_at_desk("template.image", |facts| cloud(facts).next_images[1] = Err("it is denied".into())),
+    warning_on_workstation("template.image", |facts| cloud(facts).next_images[1] = Err("it is denied".into())),
     warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
     warning("template.types", |facts| not_offered(facts, false)),
     wrong("template.types", |facts| not_offered(facts, true)),
@@ -205,79 +205,87 @@ pub(crate) const BREAKS: &[Break] = &[
     in_image("image.agent-state", |facts| left(facts).agent = vec!["/var/lib/lightsout/journal.json".into()]),
     in_image("image.credentials", |facts| left(facts).credentials = vec!["/root/.aws".into()]),
     in_image("image.history", |facts| left(facts).history = vec!["/root/.bash_history".into()]),
-    warning_at_desk("group", |facts| cloud(facts).group = Some(Err("it is denied".into()))),
-    wrong_at_desk("group", |facts| facts.cloud = Some(CloudFacts::default())),
-    wrong_at_desk("group.size", |facts| group(facts).max = 0),
+    warning_on_workstation("group", |facts| cloud(facts).group = Some(Err("it is denied".into()))),
+    wrong_on_workstation("group", |facts| facts.cloud = Some(CloudFacts::default())),
+    wrong_on_workstation("group.size", |facts| group(facts).max = 0),
     // What the agent's settings say of it is not known there.
-    warning_at_desk("group.protection", |facts| group(facts).protects_new = false),
-    wrong_at_desk("hook", |facts| termination_hooks(facts).clear()),
-    warning_at_desk("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Err("it is denied".into()))),
-    warning_at_desk("template", |facts| {
+    warning_on_workstation("group.protection", |facts| group(facts).protects_new = false),
+    wrong_on_workstation("hook", |facts| termination_hooks(facts).clear()),
+    warning_on_workstation("group.other-scalers", |facts| {
+        cloud(facts).other_scalers = Some(Err("it is denied".into()))
+    }),
+    warning_on_workstation("template", |facts| {
         cloud(facts).starts_otherwise = Some("the launch configuration ci".into());
         let it = template(facts);
         (it.power_off_ends, it.tags_told) = (None, None);
     }),
-    wrong_at_desk("template.power-off", |facts| template(facts).power_off_ends = Some(false)),
-    wrong_at_desk("template.power-off", |facts| cloud(facts).templates[1].power_off_ends = Some(false)),
-    wrong_at_desk("template.metadata", |facts| template(facts).tokens_required = false),
-    warning_at_desk("template.metadata", |facts| template(facts).hop_limit = Some(2)),
-    warning_at_desk("template.metadata", |facts| template(facts).hop_limit = None),
-    warning_at_desk("template.metadata", |facts| template(facts).tags_told = Some(false)),
-    wrong_at_desk("template.key", |facts| keys(facts)[1].unusable = Some("its state is Disabled".into())),
-    wrong_at_desk("template.key", |facts| keys(facts)[0].policy = Ok("{\"Statement\": []}".into())),
-    warning_at_desk("template.key", |facts| keys(facts)[0].policy = Err("kms:GetKeyPolicy: denied".into())),
-    wrong_at_desk("template.user-data", |facts| template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]))),
-    warning_at_desk("template.user-data", |facts| template(facts).secrets = Some(Err("it is compressed".into()))),
-    warning_at_desk("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
-    wrong_at_desk("group.subnets", |facts| subnets(facts)[0].free = None),
-    warning_at_desk("group.subnets", |facts| {
+    wrong_on_workstation("template.power-off", |facts| template(facts).power_off_ends = Some(false)),
+    wrong_on_workstation("template.power-off", |facts| cloud(facts).templates[1].power_off_ends = Some(false)),
+    wrong_on_workstation("template.metadata", |facts| template(facts).tokens_required = false),
+    warning_on_workstation("template.metadata", |facts| template(facts).hop_limit = Some(2)),
+    warning_on_workstation("template.metadata", |facts| template(facts).hop_limit = None),
+    warning_on_workstation("template.metadata", |facts| template(facts).tags_told = Some(false)),
+    wrong_on_workstation("template.key", |facts| keys(facts)[1].unusable = Some("its state is Disabled".into())),
+    wrong_on_workstation("template.key", |facts| keys(facts)[0].policy = Ok("{\"Statement\": []}".into())),
+    warning_on_workstation("template.key", |facts| keys(facts)[0].policy = Err("kms:GetKeyPolicy: denied".into())),
+    wrong_on_workstation("template.user-data", |facts| {
+        template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]))
+    }),
+    warning_on_workstation("template.user-data", |facts| {
+        template(facts).secrets = Some(Err("it is compressed".into()))
+    }),
+    warning_on_workstation("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
+    wrong_on_workstation("group.subnets", |facts| subnets(facts)[0].free = None),
+    warning_on_workstation("group.subnets", |facts| {
         // Of a scale set: it has no group.
         let cloud = cloud(facts);
         cloud.group = None;
         cloud.scale_set.as_mut().unwrap().room = Some(401);
     }),
-    wrong_at_desk("group.subnets", |facts| subnets(facts).clear()),
-    wrong_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(0))),
-    warning_at_desk("group.subnets", |facts| subnets(facts)[0].free = Some(0)),
-    warning_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(1))),
-    warning_at_desk("group.quota", |facts| quotas(facts)[0].limit = 9),
-    warning_at_desk("group.quota", |facts| quotas(facts)[1].limit = 0),
-    wrong_at_desk("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (0, true)),
-    warning_at_desk("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (9, true)),
-    wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.limit = 1)),
-    warning_at_desk("group.quota", |facts| quotas(facts)[0].others = Some(1)),
-    wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.others = Some(9))),
-    warning_at_desk("group.quota", |facts| cloud(facts).quotas = Some(Err("it is denied".into()))),
-    wrong_at_desk("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
-    warning_at_desk("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
-    warning_at_desk("role.instance", |facts| facts.roles[0].difference = Err("it is denied".into())),
-    warning_at_desk("role.spot", |facts| cloud(facts).spot_role = Some(Ok(false))),
-    warning_at_desk("role.spot", |facts| cloud(facts).spot_role = Some(Err("it is denied".into()))),
-    wrong_at_desk("role.scaler", |facts| lacking(facts, 1).missing.push(a_right())),
+    wrong_on_workstation("group.subnets", |facts| subnets(facts).clear()),
+    wrong_on_workstation("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(0))),
+    warning_on_workstation("group.subnets", |facts| subnets(facts)[0].free = Some(0)),
+    warning_on_workstation("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(1))),
+    warning_on_workstation("group.quota", |facts| quotas(facts)[0].limit = 9),
+    warning_on_workstation("group.quota", |facts| quotas(facts)[1].limit = 0),
+    wrong_on_workstation("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (0, true)),
+    warning_on_workstation("group.quota", |facts| (quotas(facts)[1].limit, quotas(facts)[1].of_all) = (9, true)),
+    wrong_on_workstation("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.limit = 1)),
+    warning_on_workstation("group.quota", |facts| quotas(facts)[0].others = Some(1)),
+    wrong_on_workstation("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.others = Some(9))),
+    warning_on_workstation("group.quota", |facts| cloud(facts).quotas = Some(Err("it is denied".into()))),
+    wrong_on_workstation("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
+    warning_on_workstation("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
+    warning_on_workstation("role.instance", |facts| facts.roles[0].difference = Err("it is denied".into())),
+    warning_on_workstation("role.spot", |facts| cloud(facts).spot_role = Some(Ok(false))),
+    warning_on_workstation("role.spot", |facts| cloud(facts).spot_role = Some(Err("it is denied".into()))),
+    wrong_on_workstation("role.scaler", |facts| lacking(facts, 1).missing.push(a_right())),
     Break {
         id: "function",
         verdict: Verdict::Wrong,
-        place: Place::Desk,
+        place: Place::Workstation,
         change: |facts| function(facts).inactive = Some("State is Failed".into()),
     },
-    wrong_at_desk("function", |facts| facts.function = Some(Ok(None))),
-    warning_at_desk("function", |facts| {
+    wrong_on_workstation("function", |facts| facts.function = Some(Ok(None))),
+    warning_on_workstation("function", |facts| {
         facts.function = Some(Err("it is denied".into()));
     }),
-    warning_at_desk("function.version", |facts| function(facts).expected = Some("0.2.0".into())),
-    warning_at_desk("function.version", |facts| function(facts).version = Some(Ok(None))),
-    warning_at_desk("function.version", |facts| function(facts).version = Some(Err("it is denied".into()))),
-    warning_at_desk("function.errors", |facts| function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]))),
-    warning_at_desk("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
-    wrong_at_desk("function.schedule", |facts| schedule(facts).enabled = false),
-    warning_at_desk("function.schedule", |facts| schedule(facts).every = Some(Duration::from_secs(301))),
-    wrong_at_desk("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(12)))),
-    warning_at_desk("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(120)))),
-    warning_at_desk("function.time-out", |facts| function(facts).timeout = Some(Err("it is denied".into()))),
-    warning_at_desk("platform.secret", |facts| {
+    warning_on_workstation("function.version", |facts| function(facts).expected = Some("0.2.0".into())),
+    warning_on_workstation("function.version", |facts| function(facts).version = Some(Ok(None))),
+    warning_on_workstation("function.version", |facts| function(facts).version = Some(Err("it is denied".into()))),
+    warning_on_workstation("function.errors", |facts| {
+        function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]))
+    }),
+    warning_on_workstation("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
+    wrong_on_workstation("function.schedule", |facts| schedule(facts).enabled = false),
+    warning_on_workstation("function.schedule", |facts| schedule(facts).every = Some(Duration::from_secs(301))),
+    wrong_on_workstation("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(12)))),
+    warning_on_workstation("function.time-out", |facts| function(facts).timeout = Some(Ok(Duration::from_secs(120)))),
+    warning_on_workstation("function.time-out", |facts| function(facts).timeout = Some(Err("it is denied".into()))),
+    warning_on_workstation("platform.secret", |facts| {
         facts.platform.secrets[0].1 = Err(Refusal { why: "it is a file of another machine".into(), transient: true });
     }),
-    wrong_at_desk("platform.token", |facts| refused(facts, false)),
+    wrong_on_workstation("platform.token", |facts| refused(facts, false)),
     wrong("scale-set.identity", |facts| {
         let why = "no access token of Azure: Identity not found";
         cloud(facts).scale_set = Some(ScaleSetFacts { identity: Some(Err(why.into())), ..ScaleSetFacts::default() });
@@ -310,26 +318,26 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("scale-set.notification", |facts| {
         scale_set_model(facts).terminate_notice = Some(Duration::from_secs(14 * 60));
     }),
-    wrong_at_desk("scale-set.identity", |facts| scale_set(facts).identity = Some(Err("it has none".into()))),
-    wrong_at_desk("scale-set.overprovisioning", |facts| scale_set_model(facts).overprovisions = true),
-    warning_at_desk("scale-set.autoscale", |facts| scale_set(facts).autoscale = Some(Ok(vec!["by-cpu".into()]))),
-    warning_at_desk("scale-set.repairs", |facts| scale_set_model(facts).repairs = true),
-    warning_at_desk("scale-set.upgrades", |facts| scale_set_model(facts).upgrade_mode = "Rolling".into()),
-    wrong_at_desk("scale-set.eviction", |facts| {
+    wrong_on_workstation("scale-set.identity", |facts| scale_set(facts).identity = Some(Err("it has none".into()))),
+    wrong_on_workstation("scale-set.overprovisioning", |facts| scale_set_model(facts).overprovisions = true),
+    warning_on_workstation("scale-set.autoscale", |facts| scale_set(facts).autoscale = Some(Ok(vec!["by-cpu".into()]))),
+    warning_on_workstation("scale-set.repairs", |facts| scale_set_model(facts).repairs = true),
+    warning_on_workstation("scale-set.upgrades", |facts| scale_set_model(facts).upgrade_mode = "Rolling".into()),
+    wrong_on_workstation("scale-set.eviction", |facts| {
         scale_set_model(facts).spot = Some(SpotModel { deletes: false, restores: false });
     }),
-    wrong_at_desk("scale-set.notification", |facts| scale_set_model(facts).terminate_notice = None),
-    warning_at_desk("scale-set.members", |facts| {
+    wrong_on_workstation("scale-set.notification", |facts| scale_set_model(facts).terminate_notice = None),
+    warning_on_workstation("scale-set.members", |facts| {
         scale_set(facts).members = Some(Ok(models(20, vec!["ci_1".into()])));
     }),
-    warning_at_desk("scale-set.members", |facts| {
+    warning_on_workstation("scale-set.members", |facts| {
         scale_set(facts).members = Some(Ok(MemberModels { count: 3, untold: 1, ..MemberModels::default() }));
     }),
     // One identity that has all is enough; of none, the one that lacks what can be told.
-    wrong_at_desk("scale-set.role", |facts| {
+    wrong_on_workstation("scale-set.role", |facts| {
         scale_set(facts).roles.iter_mut().for_each(|role| role.difference.as_mut().unwrap().missing.push(a_right()));
     }),
-    warning_at_desk("scale-set.role", |facts| {
+    warning_on_workstation("scale-set.role", |facts| {
         let roles = &mut scale_set(facts).roles;
         roles[0].difference.as_mut().unwrap().missing.push(a_right());
         roles[1].difference = Err("it is denied".into());
@@ -343,13 +351,13 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("program.raise", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));
     }),
-    wrong_at_desk("program.group", |facts| {
+    wrong_on_workstation("program.group", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }));
     }),
-    warning_at_desk("program.group", |facts| {
+    warning_on_workstation("program.group", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { min: 1, max: 2, desired: 1, versioned: true }));
     }),
-    warning_at_desk("program.raise", |facts| {
+    warning_on_workstation("program.raise", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));
     }),
     warning("program.power-off", |facts| program(facts).capabilities.power_off_ends_billing = false),

@@ -24,8 +24,8 @@ use crate::facts::SERVICE_ROLE;
 
 /// All is well.
 pub(crate) fn good(place: Place) -> Facts {
-    if place == Place::Desk {
-        return good_at_desk();
+    if place == Place::Workstation {
+        return good_on_workstation();
     }
     let in_image = place == Place::Image;
     let runs = |name: &str, enabled| Unit {
@@ -100,7 +100,7 @@ pub(crate) fn good(place: Place) -> Facts {
 }
 
 /// Nothing of an instance and of its agent's settings is known there.
-fn good_at_desk() -> Facts {
+fn good_on_workstation() -> Facts {
     let role = |of_scaler: bool| RoleFacts {
         of_scaler,
         name: "ci".into(),
@@ -177,7 +177,7 @@ fn good_at_desk() -> Facts {
         ..CloudFacts::default()
     };
     Facts {
-        place: Place::Desk,
+        place: Place::Workstation,
         names: Names { instance: None, group: Some("ci".into()), location: Some("eu-north-1".into()) },
         cloud: Some(cloud),
         platform: PlatformFacts { clock_ahead: None, reachable: None, ..good_platform() },

@@ -18,7 +18,7 @@ fn not_ok(facts: &Facts) -> Vec<Finding> {
 #[test]
 fn a_sound_instance_a_sound_image_and_a_sound_account_are_all_ok() {
     let mut shown = BTreeSet::new();
-    for place in [Place::Instance, Place::Image, Place::Desk] {
+    for place in [Place::Instance, Place::Image, Place::Workstation] {
         let facts = good(place);
         assert_eq!(not_ok(&facts), []);
         shown.extend(examine(&facts).iter().map(|finding| finding.id));
@@ -44,10 +44,10 @@ fn each_row_is_broken_by_a_fact_of_its_own() {
     assert_eq!(all.difference(&broken).collect::<Vec<_>>(), Vec::<&&str>::new(), "rows that nothing breaks");
 }
 
-/// What cannot be told at a desk is never called good, and its remedy is to look again, not to change what nobody saw.
+/// What cannot be told on a workstation is never called good, and its remedy is to look again, not to change what nobody saw.
 #[test]
-fn what_is_denied_at_a_desk_is_a_warning_for_whoever_asks() {
-    let mut facts = good(Place::Desk);
+fn what_is_denied_on_a_workstation_is_a_warning_for_whoever_asks() {
+    let mut facts = good(Place::Workstation);
     let cloud = facts.cloud.as_mut().unwrap();
     cloud.other_scalers = Some(Err("the credentials lack the right autoscaling:DescribePolicies".into()));
     let found = not_ok(&facts);
@@ -63,7 +63,7 @@ fn what_is_denied_at_a_desk_is_a_warning_for_whoever_asks() {
 /// Of several that an instance may start from, one is enough to leave a machine that nobody ends.
 #[test]
 fn a_finding_about_one_of_several_templates_names_that_one_alone() {
-    let mut facts = good(Place::Desk);
+    let mut facts = good(Place::Workstation);
     facts.cloud.as_mut().unwrap().templates[1].power_off_ends = Some(false);
     let found = not_ok(&facts);
     assert_eq!(found.iter().map(|finding| finding.id).collect::<Vec<_>>(), ["template.power-off"]);
@@ -76,7 +76,7 @@ fn a_finding_about_one_of_several_templates_names_that_one_alone() {
 /// The agent takes the one identity that its environment names.
 #[test]
 fn of_several_identities_one_that_has_all_rights_is_enough() {
-    let mut facts = good(Place::Desk);
+    let mut facts = good(Place::Workstation);
     let roles = &mut facts.cloud.as_mut().unwrap().scale_set.as_mut().unwrap().roles;
     roles[0].difference = Err("it is denied".into());
     assert_eq!(not_ok(&facts), []);
@@ -85,7 +85,7 @@ fn of_several_identities_one_that_has_all_rights_is_enough() {
 /// A thousand names are no help.
 #[test]
 fn machines_of_another_model_are_counted_and_some_are_named() {
-    let mut facts = good(Place::Desk);
+    let mut facts = good(Place::Workstation);
     let others = (1..=12).map(|at| format!("ci_{at}")).collect();
     let members = &mut facts.cloud.as_mut().unwrap().scale_set.as_mut().unwrap().members;
     *members = Some(Ok(facts::models(20, others)));
@@ -121,7 +121,7 @@ fn what_cannot_be_told_is_said_and_remedies_name_the_instance() {
 
 #[test]
 fn an_image_says_in_whose_place_it_stands() {
-    let mut facts = good(Place::Desk);
+    let mut facts = good(Place::Workstation);
     let image = facts.cloud.as_mut().unwrap().next_images[0].as_mut().unwrap();
     image.passed_over = vec!["1.10.0, which is Failed".into()];
     let found = examine(&facts).into_iter().find(|finding| finding.id == "template.image").unwrap();

@@ -96,8 +96,8 @@ pub(super) fn doctor_table() -> String {
             Scope::Instance => "instance",
             Scope::Image => "image",
             Scope::Both => "instance, image",
-            Scope::Desk => "desk",
-            Scope::Group => "instance, desk",
+            Scope::Workstation => "workstation",
+            Scope::Group => "instance, workstation",
         };
         table += &format!("| `{}` | {place} | {} | {} |\n", row.id, row.meaning, row.remedy);
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, NextImage, NotOffered, TemplateFacts, secrets_in};
 
 use super::{super::Calls, key, quota::Markets, said};
-use crate::aws::{AwsError, AwsErrorKind, desk};
+use crate::aws::{AwsError, AwsErrorKind, survey};
 
 /// The service-linked role with which EC2 starts Spot instances (EC2 User Guide, "Service-linked role for Spot Instance requests").
 const SPOT_ROLE: &str = "AWSServiceRoleForEC2Spot";
@@ -91,7 +91,7 @@ impl Calls {
         if self.is_nobody() {
             let markets = Markets::of(group, spot);
             if markets.has_spot() {
-                facts.spot_role = Some(said(desk::has_role(self.aws(), SPOT_ROLE).await));
+                facts.spot_role = Some(said(survey::has_role(self.aws(), SPOT_ROLE).await));
             }
             if !types.is_empty() {
                 facts.quotas = Some(said(self.quotas(&types, markets).await));

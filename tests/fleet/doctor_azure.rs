@@ -1,4 +1,4 @@
-//! `lightsout doctor` on the embedded Azure, from a desk: the scale set of `up`, its vault, and a function app that is the scaler, made over the wire as a
+//! `lightsout doctor` on the embedded Azure, from a workstation: the scale set of `up`, its vault, and a function app that is the scaler, made over the wire as a
 //! real one is. All is well, until one thing is changed there.
 
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(crate) fn write(fleet: &Fleet, method: &str, resource: &str, version: &str, 
     serde_json::from_str(&answer).unwrap_or_default()
 }
 
-/// Everything that is seen from a desk, by somebody with credentials of their own.
+/// Everything that is seen from a workstation, by somebody with credentials of their own.
 fn look(fleet: &Fleet, arguments: &str) -> (ProgramOutput, Vec<Value>) {
     let settings = fleet.dir().join("scaler.toml");
     let output: ProgramOutput =
@@ -54,7 +54,7 @@ fn look(fleet: &Fleet, arguments: &str) -> (ProgramOutput, Vec<Value>) {
                 ["AZURE_RESOURCE_MANAGER_ENDPOINT", "AZURE_AUTHORITY_HOST", "AZURE_APPLICATION_INSIGHTS_ENDPOINT"]
                     .map(|name| (name, fleet.url())),
             )
-            .envs(["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"].map(|name| (name, "desk")))
+            .envs(["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"].map(|name| (name, "person")))
             .output()
             .expect("lightsout starts")
             .into();
@@ -64,7 +64,7 @@ fn look(fleet: &Fleet, arguments: &str) -> (ProgramOutput, Vec<Value>) {
 }
 
 /// What is not well of the scale set.
-pub(crate) fn at_desk(fleet: &Fleet) -> Vec<Value> {
+pub(crate) fn on_workstation(fleet: &Fleet) -> Vec<Value> {
     look(fleet, "").1.into_iter().filter(|finding| finding["verdict"] != "ok").collect()
 }
 

@@ -88,7 +88,7 @@ async fn found_of(told: Vec<(&'static str, Value)>) -> (Server, FunctionSeen) {
             SecretSource::Env("T".into()),
         ],
     };
-    let seen = crate::azure::desk::app::look(&at(&server.url), &wanted).await;
+    let seen = crate::azure::survey::app::look(&at(&server.url), &wanted).await;
     (server, seen)
 }
 

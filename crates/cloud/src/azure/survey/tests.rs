@@ -256,7 +256,7 @@ async fn a_person_is_who_the_azure_cli_says_they_are() {
     let server = Server::start(|asked, _| granted(asked).unwrap_or_else(|| Answer::ok("{}"))).await;
     fs::write(folder.path().join("good.url"), &server.url).unwrap();
     let bearer = async |cli: &str| {
-        let mut azure = Azure::at_desk(cli);
+        let mut azure = Azure::on_workstation(cli);
         azure.everything_at = Some(server.url.clone());
         azure.call(call::read(&azure.manager(), &SET.parse().unwrap())).await.map_err(|error| error.to_string())?;
         Ok::<_, String>(server.seen().last().unwrap().headers["authorization"].clone())

@@ -1,4 +1,4 @@
-//! A scale set as it is seen from a desk. It reads, and changes nothing.
+//! A scale set as it is seen from a workstation. It reads, and changes nothing.
 
 pub(super) mod app;
 pub(super) mod cli;

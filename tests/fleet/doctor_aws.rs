@@ -1,4 +1,4 @@
-//! `lightsout doctor` on the embedded cloud, from a desk: all is well with the group of `up`, until one thing is changed over the wire.
+//! `lightsout doctor` on the embedded cloud, from a workstation: all is well with the group of `up`, until one thing is changed over the wire.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn look(fleet: &Fleet, arguments: &str) -> (ProgramOutput, Vec<Value>) {
         lightsout_command(&fleet.dir(), &format!("doctor --config {} --json {arguments}", settings.display()))
             .envs([("AWS_ENDPOINT_URL", fleet.url()), ("AWS_REGION", "eu-central-1")])
             .envs([
-                ("AWS_ACCESS_KEY_ID", "DESK"),
+                ("AWS_ACCESS_KEY_ID", "PERSON"),
                 ("AWS_SECRET_ACCESS_KEY", "none"),
                 ("AWS_EC2_METADATA_DISABLED", "true"),
             ])
@@ -47,7 +47,7 @@ fn query(fleet: &Fleet, version: &str, form: &str) {
 /// A call of Lambda or of EventBridge Scheduler.
 fn rest(fleet: &Fleet, service: &str, method: &str, path: &str, body: &Value) {
     let credential =
-        format!("AWS4-HMAC-SHA256 Credential=DESK/20261127/eu-central-1/{service}/aws4_request, Signature=0");
+        format!("AWS4-HMAC-SHA256 Credential=PERSON/20261127/eu-central-1/{service}/aws4_request, Signature=0");
     let headers = [("content-type", "application/json"), ("authorization", credential.as_str())];
     let (status, answer) =
         http::send_with(method, &format!("{}{path}", fleet.url()), &headers, &body.to_string()).expect("it answers");
@@ -147,7 +147,7 @@ fn drifts() -> Vec<(&'static str, &'static str, Call, Call)> {
 }
 
 #[test]
-fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name() {
+fn the_group_of_up_is_all_ok_from_a_workstation_and_each_drift_is_found_by_its_own_name() {
     let mut fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
     fleet.until_phase("idle");
     let (output, findings) = look(&fleet, "");
@@ -280,7 +280,7 @@ fn one_override_starts_from_a_template_of_its_own(fleet: &Fleet) {
 }
 
 #[test]
-fn what_a_desk_may_not_see_is_a_warning_that_names_the_right() {
+fn what_a_person_may_not_see_is_a_warning_that_names_the_right() {
     let mut fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
     fleet.until_phase("idle");
     for (id, verdict, action, right) in [
