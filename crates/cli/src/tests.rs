@@ -44,7 +44,6 @@ fn arguments_and_settings_that_cannot_work_are_refused_and_the_rest_fails() {
         ("up --cloud azure --launch-hook", "--launch-hook is for --cloud aws"),
         ("up --platform gitlob", "gitlob"),
         ("up --platform github --slots 2", "takes one job at a time"),
-        ("up --platform circleci --slots 2", "takes one job at a time"),
         ("up --platform spacelift --slots 2", "takes one job at a time"),
         ("up --platform github --runner /bin/true", "--platform gitlab or buildkite"),
         ("up --platform stackguardian --webhook", "has no webhook"),
