@@ -24,7 +24,7 @@ use crate::{
     clock::{Clock, Stillness, uptime},
     control::Request,
     effects::Effects,
-    input::{Answer, Input},
+    input::{Input, Reply},
     life_sign::{self, LifeSign},
     memory,
     meter::Meter,
@@ -46,7 +46,7 @@ pub(crate) struct EventLoop {
     pub sample_interval: watch::Sender<Duration>,
     pub clock: Clock,
     pub stillness: Stillness,
-    pub waiting: BTreeMap<OrderId, oneshot::Sender<Answer>>,
+    pub waiting: BTreeMap<OrderId, oneshot::Sender<Reply>>,
 }
 
 impl EventLoop {
@@ -140,7 +140,7 @@ impl EventLoop {
         }
     }
 
-    fn handle_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
+    fn handle_request(&mut self, request: &Request, answer: oneshot::Sender<Reply>, now: Tick) {
         let order = match request {
             Request::Status => {
                 let report: StatusReport = self.publisher.report(self.agent.status());

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::Request;
 
 /// The answer to an operator.
-pub(crate) type Answer = Result<Value, String>;
+pub(crate) type Reply = Result<Value, String>;
 
 /// Where inputs go.
 pub(crate) type Inputs = mpsc::Sender<Input>;
@@ -31,7 +31,7 @@ pub(crate) enum Input {
     /// What came of an effect.
     Result(EffectId, HostResult),
     /// An operator asks, over the control socket.
-    Request(Request, oneshot::Sender<Answer>),
+    Request(Request, oneshot::Sender<Reply>),
     /// The settings were read again, or what is wrong with them.
     Reloaded(Result<AgentPolicy, String>),
 }

@@ -19,7 +19,7 @@ use crate::{
     docker::{Engine, Selection},
     jobs::{Below, Jobs},
     process::{self, Child},
-    runner_process::{RunnerProcess, Seen},
+    runner_process::{KnownRunner, RunnerProcess},
 };
 use lightsout_core::{
     activity::Activity,
@@ -120,8 +120,8 @@ impl Prober {
     /// What the jobs run in now, as far as it can be told.
     pub(crate) async fn jobs(&self) -> Jobs {
         let runner = match self.runner.seen() {
-            Seen::Runner(runner) => Some(runner),
-            Seen::Nobody | Seen::Unknown => None,
+            KnownRunner::Runner(runner) => Some(runner),
+            KnownRunner::Nobody | KnownRunner::Unknown => None,
         };
         let containers = self.engine.clone().zip(self.containers.clone());
         Jobs::of(runner.as_ref(), &self.below, containers).await
@@ -151,9 +151,9 @@ impl Prober {
             }
             Kind::Call(call) => self.complete(call).await,
             Kind::Runner(call) => match self.runner.seen() {
-                Seen::Nobody => Activity::Quiet,
-                Seen::Unknown => unknown_runner(),
-                Seen::Runner(runner) => {
+                KnownRunner::Nobody => Activity::Quiet,
+                KnownRunner::Unknown => unknown_runner(),
+                KnownRunner::Runner(runner) => {
                     let answer = self.complete(call).await;
                     // It may have exited while it was asked.
                     if runner.alive() { answer } else { Activity::Quiet }
@@ -174,9 +174,9 @@ impl Prober {
 
     fn children(&self, names: &[String]) -> Activity {
         let runner = match self.runner.seen() {
-            Seen::Nobody => return Activity::Quiet,
-            Seen::Unknown => return unknown_runner(),
-            Seen::Runner(runner) => runner,
+            KnownRunner::Nobody => return Activity::Quiet,
+            KnownRunner::Unknown => return unknown_runner(),
+            KnownRunner::Runner(runner) => runner,
         };
         let seen = if names.is_empty() { process::children(runner.pid()) } else { process::descendants(runner.pid()) };
         match seen {

@@ -50,7 +50,7 @@ pub(crate) struct RunnerProcess {
     runner_environment: RunnerEnvironment,
     /// The container engine's socket, where the runner's user may use it.
     engine: Option<PathBuf>,
-    seen: Mutex<Seen>,
+    seen: Mutex<KnownRunner>,
     /// What this agent's runner was told, in case the disk forgets it.
     told: Mutex<Option<(u32, ToldToDrain)>>,
     /// How long the agent's log was when it started the runner, where the runner writes there and it is a file.
@@ -59,7 +59,7 @@ pub(crate) struct RunnerProcess {
 
 /// What is known of the runner.
 #[derive(Clone, Debug)]
-pub(crate) enum Seen {
+pub(crate) enum KnownRunner {
     /// Nothing: nobody has looked yet, or who looked could not tell.
     Unknown,
     /// There is none.
@@ -93,7 +93,7 @@ impl RunnerProcess {
             root: "/".into(),
             runner_environment: RunnerEnvironment::default(),
             engine: None,
-            seen: Mutex::new(Seen::Unknown),
+            seen: Mutex::new(KnownRunner::Unknown),
             told: Mutex::new(None),
             log_before: Mutex::new(None),
         }
@@ -169,22 +169,22 @@ impl RunnerProcess {
     /// # Errors
     /// When it cannot be told whether there is one.
     pub(crate) async fn find(&self) -> Result<Option<Process>, String> {
-        if let Seen::Runner(process) = self.seen()
+        if let KnownRunner::Runner(process) = self.seen()
             && process.alive()
         {
             return Ok(Some(process));
         }
         let found = self.look().await?;
-        self.see(found.clone().map_or(Seen::Nobody, Seen::Runner));
+        self.see(found.clone().map_or(KnownRunner::Nobody, KnownRunner::Runner));
         Ok(found)
     }
 
     /// The runner that was last found or started, as long as it lives.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> KnownRunner {
         match self.seen.lock().map(|seen| seen.clone()) {
-            Ok(Seen::Runner(process)) if !process.alive() => Seen::Nobody,
+            Ok(KnownRunner::Runner(process)) if !process.alive() => KnownRunner::Nobody,
             Ok(seen) => seen,
-            Err(_) => Seen::Unknown,
+            Err(_) => KnownRunner::Unknown,
         }
     }
 
@@ -224,10 +224,10 @@ impl RunnerProcess {
         let started =
             if self.unit { self.start_unit(launch, stop_signal).await } else { self.start_group(launch).await };
         self.see(match &started {
-            Ok(process) => Seen::Runner(process.clone()),
+            Ok(process) => KnownRunner::Runner(process.clone()),
             // A unit that did not start in time may start all the same.
-            Err(_) if self.unit => Seen::Unknown,
-            Err(_) => Seen::Nobody,
+            Err(_) if self.unit => KnownRunner::Unknown,
+            Err(_) => KnownRunner::Nobody,
         });
         started
     }
@@ -260,7 +260,7 @@ impl RunnerProcess {
 
     /// Kills the runner that was found or started, and its process group.
     pub(crate) fn kill(&self) {
-        let Seen::Runner(process) = self.seen() else { return };
+        let KnownRunner::Runner(process) = self.seen() else { return };
         tracing::warn!(pid = process.pid(), "the runner did not exit; killing it");
         if let Err(error) = process.kill_group() {
             tracing::error!(pid = process.pid(), %error, "the runner cannot be killed");
@@ -271,9 +271,9 @@ impl RunnerProcess {
     /// proof, and nothing may be done to it.
     async fn known(&self) -> Result<Option<Process>, String> {
         match self.seen() {
-            Seen::Unknown => self.find().await,
-            Seen::Nobody => Ok(None),
-            Seen::Runner(process) => Ok(Some(process)),
+            KnownRunner::Unknown => self.find().await,
+            KnownRunner::Nobody => Ok(None),
+            KnownRunner::Runner(process) => Ok(Some(process)),
         }
     }
 
@@ -359,7 +359,7 @@ impl RunnerProcess {
         self.user.get()?.as_ref()
     }
 
-    fn see(&self, what: Seen) {
+    fn see(&self, what: KnownRunner) {
         if let Ok(mut seen) = self.seen.lock() {
             *seen = what;
         }

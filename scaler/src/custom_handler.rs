@@ -53,11 +53,11 @@ const TIME: Duration = Duration::from_secs(58);
 /// The longest event, in bytes: a timer's has some hundred, a webhook may have no more.
 const LONGEST: usize = 1 << 20;
 
-type Answer = Result<Value, FunctionError>;
+type InvocationResult = Result<Value, FunctionError>;
 
 /// An invocation, and who waits for what comes of it.
 enum Invocation {
-    Timer(oneshot::Sender<Answer>),
+    Timer(oneshot::Sender<InvocationResult>),
     Webhook(Request, oneshot::Sender<StatusCode>),
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn main(port: &str) -> ExitCode {
 }
 
 /// Ticks until the time of an invocation is over.
-async fn invoke(opened: &mut Opened) -> Answer {
+async fn invoke(opened: &mut Opened) -> InvocationResult {
     let until = Instant::now() + TIME;
     let answer = match opened.ready().await {
         Ok(function) => function.scheduled(until).await,

@@ -226,7 +226,7 @@ impl Server {
         request: Request<Incoming>,
         peer: &Admitted,
         visit: &Visit,
-    ) -> Response<Either<Answer, Body>> {
+    ) -> Response<Either<MetricsBody, Body>> {
         let path = request.uri().path();
         if let Some(shown) = self.metered.as_ref().filter(|_| path == "/metrics") {
             return shown.page(request.method(), peer).map(Either::Left);
@@ -301,7 +301,7 @@ async fn read(mut body: Incoming, longest: usize, budget: &mut BodyBudget<'_>) -
 
 impl Shown {
     /// The page of metrics.
-    fn page(&self, method: &Method, peer: &Admitted) -> Response<Answer> {
+    fn page(&self, method: &Method, peer: &Admitted) -> Response<MetricsBody> {
         if method != Method::GET {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -314,14 +314,14 @@ impl Shown {
             return empty(StatusCode::SERVICE_UNAVAILABLE);
         };
         let page = MetricsPage { metered: Arc::clone(&self.metered), next: 0, _permit: permit };
-        let mut reply = Response::new(Answer(Some(page)));
+        let mut reply = Response::new(MetricsBody(Some(page)));
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
         reply
     }
 }
 
-/// What an answer consists of: nothing, or the page of metrics, of which no more is in memory than is being sent.
-struct Answer(Option<MetricsPage>);
+/// The body of a reply: nothing, or the page of metrics, of which no more is in memory than is being sent.
+struct MetricsBody(Option<MetricsPage>);
 
 struct MetricsPage {
     metered: Arc<dyn Metered>,
@@ -330,7 +330,7 @@ struct MetricsPage {
     _permit: OwnedSemaphorePermit,
 }
 
-impl hyper::body::Body for Answer {
+impl hyper::body::Body for MetricsBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -356,8 +356,8 @@ impl hyper::body::Body for Answer {
     }
 }
 
-fn empty(status: StatusCode) -> Response<Answer> {
-    let mut reply = Response::new(Answer(None));
+fn empty(status: StatusCode) -> Response<MetricsBody> {
+    let mut reply = Response::new(MetricsBody(None));
     *reply.status_mut() = status;
     reply
 }

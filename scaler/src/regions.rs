@@ -10,7 +10,7 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
-use lightsout_cloud::{Groups, Seen};
+use lightsout_cloud::{GroupDescription, Groups};
 use lightsout_core::{cloud::CloudError, settings::Location};
 
 use crate::call_permits::CallPermits;
@@ -36,7 +36,7 @@ pub(crate) struct Region {
 /// What one describe said.
 #[derive(Debug)]
 pub(crate) struct Views {
-    pub(crate) groups: BTreeMap<String, Seen>,
+    pub(crate) groups: BTreeMap<String, GroupDescription>,
     /// When it was answered.
     pub(crate) at: Instant,
     /// How long it took.

@@ -19,7 +19,7 @@ const REFETCH_AFTER: Duration = Duration::from_secs(60);
 /// How long a failed fetch usually stands.
 const KEEP_FAILURE: Duration = Duration::from_secs(5);
 
-type Answer = Result<SecretString, SecretError>;
+type FetchedSecret = Result<SecretString, SecretError>;
 type Key = (Option<String>, String);
 
 /// A secret and when it was asked for.
@@ -35,20 +35,20 @@ pub(crate) struct Tokens {
     pub(crate) refetch_after: Duration,
     /// How long a failed fetch stands.
     pub(crate) keep_failure: Duration,
-    fetch: Box<dyn Fn(Option<String>, SecretSource) -> LocalBoxFuture<'static, Answer>>,
+    fetch: Box<dyn Fn(Option<String>, SecretSource) -> LocalBoxFuture<'static, FetchedSecret>>,
     known: RefCell<BTreeMap<Key, Fetched>>,
 }
 
 struct Fetched {
     at: Instant,
-    answer: Shared<LocalBoxFuture<'static, Answer>>,
+    answer: Shared<LocalBoxFuture<'static, FetchedSecret>>,
 }
 
 impl Tokens {
     /// `fetch` gets the region and the source of a secret.
     pub(crate) fn new<F>(fetch: impl Fn(Option<String>, SecretSource) -> F + 'static) -> Self
     where
-        F: Future<Output = Answer> + 'static,
+        F: Future<Output = FetchedSecret> + 'static,
     {
         let fetch = Box::new(move |region, source| fetch(region, source).boxed_local());
         Self { refetch_after: REFETCH_AFTER, keep_failure: KEEP_FAILURE, fetch, known: RefCell::default() }

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs, net::TcpListener, process::Stdio};
 
-use lightsout_io::testing::{Answer, Seen, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -20,7 +20,7 @@ const MOST_KIB_A_POOL: u64 = 12;
 const MOST_KIB: u64 = 20_000_000 / 1024;
 
 /// Auto Scaling with every group that is asked for, and a GitLab without jobs.
-fn cloud_and_platform(seen: &Seen, _: usize) -> Answer {
+fn cloud_and_platform(seen: &ReceivedRequest, _: usize) -> Answer {
     if seen.method == "GET" {
         return Answer::with(200, ("etag", "\"empty\""), "[]");
     }

@@ -9,14 +9,14 @@ use std::{
 use lightsout_core::agent::host::ToldToDrain;
 use lightsout_io::files::replace;
 
-use super::{RunnerProcess, Seen};
+use super::{KnownRunner, RunnerProcess};
 use crate::process::Process;
 
 impl RunnerProcess {
     /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
     /// that it takes no room that a full disk would not have.
     pub(crate) fn note_told(&self, told: ToldToDrain) -> io::Result<()> {
-        let Seen::Runner(process) = self.seen() else { return Ok(()) };
+        let KnownRunner::Runner(process) = self.seen() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {
             *held = Some((process.pid(), told));
         }

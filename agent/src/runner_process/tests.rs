@@ -84,7 +84,7 @@ async fn what_cannot_be_told_is_no_absence() {
             continue;
         }
         runner.find().await.unwrap_err();
-        assert!(matches!(runner.seen(), Seen::Unknown));
+        assert!(matches!(runner.seen(), KnownRunner::Unknown));
         assert!(!runner.exited_within(Duration::from_millis(10)).await, "{damage:?}");
     }
 }

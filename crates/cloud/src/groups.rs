@@ -27,7 +27,7 @@ pub trait Groups: Send + Sync {
 
     /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map. Where each is read by itself,
     /// each fails by itself.
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>>;
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>>;
 
     /// What a group's history tells of late. Empty where a cloud keeps none.
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History>;
@@ -64,7 +64,7 @@ pub trait Groups: Send + Sync {
 }
 
 /// A group that was looked at, or why it could not be.
-pub type Seen = Result<GroupView, CloudError>;
+pub type GroupDescription = Result<GroupView, CloudError>;
 
 /// One reading of one group; `None`: it does not exist.
 pub(crate) type Reading<'a, T = GroupView> =

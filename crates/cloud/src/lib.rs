@@ -43,7 +43,7 @@ use secrecy::SecretString;
 
 #[cfg(feature = "host")]
 pub use archive::{Archive, Entry};
-pub use groups::{Doubt, DoubtKind, GroupView, Groups, History, Listing, Seen};
+pub use groups::{Doubt, DoubtKind, GroupDescription, GroupView, Groups, History, Listing};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
 #[cfg(feature = "operator")]

@@ -19,7 +19,7 @@ use tokio::{
 
 /// One request as the server saw it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ReceivedRequest {
     pub method: String,
     pub path: String,
     /// Names in lower case.
@@ -29,7 +29,7 @@ pub struct Seen {
     pub connection: usize,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// Whether a form-encoded body holds this field.
     pub fn has(&self, field: &str) -> bool {
         self.body.split('&').any(|part| part == field)
@@ -68,18 +68,18 @@ impl Answer {
     }
 }
 
-type Script = Arc<dyn Fn(&Seen, usize) -> Answer + Send + Sync>;
+type Script = Arc<dyn Fn(&ReceivedRequest, usize) -> Answer + Send + Sync>;
 
 /// Listens on loopback until it is dropped.
 pub struct Server {
     pub url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ReceivedRequest>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
     /// Answers each request by the script, which is told how many came before.
-    pub async fn start(script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn start(script: impl Fn(&ReceivedRequest, usize) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -97,7 +97,7 @@ impl Server {
         Self { url, seen, task }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ReceivedRequest> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -118,7 +118,7 @@ pub async fn nowhere() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-async fn serve(stream: TcpStream, connection: usize, script: Script, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(stream: TcpStream, connection: usize, script: Script, seen: Arc<Mutex<Vec<ReceivedRequest>>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream, connection).await {
         let before = {
@@ -167,7 +167,7 @@ async fn reply(stream: &mut BufReader<TcpStream>, status: u16, headers: &[(&'sta
     let _ = stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).await;
 }
 
-async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Seen> {
+async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<ReceivedRequest> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace().map(str::to_owned);
@@ -184,7 +184,7 @@ async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Se
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Seen { method, path, headers, body: String::from_utf8_lossy(&body).into_owned(), connection })
+    Some(ReceivedRequest { method, path, headers, body: String::from_utf8_lossy(&body).into_owned(), connection })
 }
 
 /// Short enough for a test to wait for, long enough for a busy machine to answer on loopback.

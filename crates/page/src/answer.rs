@@ -28,7 +28,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What a connection asks the picture for.
-pub(crate) enum Ask {
+pub(crate) enum PageRequest {
     /// The page as it is now; the error in words where it cannot be had.
     Page(oneshot::Sender<Result<Bytes, String>>),
     /// All that happens from now on, the whole chart first; with what ends its connection.
@@ -43,7 +43,7 @@ type EventStream = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible
 #[derive(Clone, Debug)]
 pub struct Page {
     gate: Arc<Gate>,
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<PageRequest>,
     /// For those who follow.
     room: Arc<Semaphore>,
     most: u32,
@@ -73,7 +73,7 @@ impl Visit {
 }
 
 impl Page {
-    pub(crate) fn new(gate: Gate, asks: mpsc::Sender<Ask>, most: u32) -> Self {
+    pub(crate) fn new(gate: Gate, asks: mpsc::Sender<PageRequest>, most: u32) -> Self {
         Self { gate: Arc::new(gate), asks, room: Arc::new(Semaphore::new(most as usize)), most }
     }
 
@@ -118,7 +118,7 @@ impl Page {
                 }
                 reply
             }
-            Route::Page => match self.ask(Ask::Page).await {
+            Route::Page => match self.ask(PageRequest::Page).await {
                 Ok(page) => reply(StatusCode::OK, "text/html; charset=utf-8", Either::Left(Full::new(page))),
                 Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, &why),
             },
@@ -135,12 +135,12 @@ impl Page {
     async fn follow(&self, visit: &Visit) -> Result<Updates, String> {
         let room = Arc::clone(&self.room).try_acquire_owned();
         let permit = room.map_err(|_| format!("{} follow this page already, which is as many as may", self.most))?;
-        let told = self.ask(|answer| Ask::Events(Arc::clone(&visit.dropped), answer)).await?;
+        let told = self.ask(|answer| PageRequest::Events(Arc::clone(&visit.dropped), answer)).await?;
         let _ = visit.follows.set(permit);
         Ok(told)
     }
 
-    async fn ask<T>(&self, what: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Ask) -> Result<T, String> {
+    async fn ask<T>(&self, what: impl FnOnce(oneshot::Sender<Result<T, String>>) -> PageRequest) -> Result<T, String> {
         let gone = || "this page is no longer served".to_owned();
         let (answer, answered) = oneshot::channel();
         self.asks.send(what(answer)).await.map_err(|_| gone())?;

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    answer::{Ask, Page},
+    answer::{Page, PageRequest},
     document::live_page,
     gate::Gate,
     readers::Readers,
@@ -51,7 +51,7 @@ pub fn open<S: Source>(gate: Gate, source: S, most: u32) -> (Page, Picture<S>) {
 /// The picture, as those who look know it.
 pub struct Picture<S> {
     source: S,
-    asked: mpsc::Receiver<Ask>,
+    asked: mpsc::Receiver<PageRequest>,
     readers: Readers,
     last: Option<Chart>,
     /// The last one as an event, once somebody has begun with it.
@@ -71,7 +71,7 @@ struct Trouble {
 }
 
 impl<S: Source> Picture<S> {
-    fn new(source: S, asked: mpsc::Receiver<Ask>) -> Self {
+    fn new(source: S, asked: mpsc::Receiver<PageRequest>) -> Self {
         Self {
             source,
             asked,
@@ -103,18 +103,18 @@ impl<S: Source> Picture<S> {
         self.readers.tell(&event("end", &json!({ "why": self.source.end() })));
     }
 
-    async fn answer(&mut self, ask: Ask) {
+    async fn answer(&mut self, ask: PageRequest) {
         // One chart for all who come at the same time.
         if self.last.is_none() || (self.readers.is_empty() && Instant::now() >= self.next) {
             self.refresh().await;
         }
         let missing = || self.trouble.as_ref().map(|trouble| trouble.why.clone()).unwrap_or_default();
         match ask {
-            Ask::Page(answer) => {
+            PageRequest::Page(answer) => {
                 let page = self.last.as_ref().map(|chart| Bytes::from(live_page(chart))).ok_or_else(missing);
                 let _ = answer.send(page);
             }
-            Ask::Events(dropped, answer) => {
+            PageRequest::Events(dropped, answer) => {
                 let Some(chart) = &self.last else {
                     let _ = answer.send(Err(missing()));
                     return;
@@ -192,7 +192,7 @@ mod tests {
         *source.0.lock().unwrap() = false;
         picture.refresh().await;
         let (answer, mut answered) = oneshot::channel();
-        picture.answer(Ask::Events(Arc::new(Notify::new()), answer)).await;
+        picture.answer(PageRequest::Events(Arc::new(Notify::new()), answer)).await;
         let mut told = answered.try_recv().unwrap().unwrap();
         let mut next = || String::from_utf8(told.try_recv().unwrap().to_vec()).unwrap();
         let (first, second) = (next(), next());

@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// What its scaler does when it sees this.
-    pub(crate) fn act(self, seen: &Seen, memory: &mut Memory, now: Tick) -> Vec<Act> {
+    pub(crate) fn act(self, seen: &PoolView, memory: &mut Memory, now: Tick) -> Vec<Act> {
         match self {
             Self::Buildkite => buildkite(seen, memory, BUILDKITE_COOLDOWN, now),
             Self::BuildkiteEager => buildkite(seen, memory, Duration::ZERO, now),
@@ -98,7 +98,7 @@ impl Peer {
 
 /// What a scaler sees.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct PoolView {
     pub(crate) queued: u32,
     pub(crate) running: u32,
     pub(crate) min: u32,
@@ -136,7 +136,7 @@ pub(crate) enum Act {
     Undrain,
 }
 
-fn buildkite(seen: &Seen, memory: &mut Memory, cooldown: Duration, now: Tick) -> Vec<Act> {
+fn buildkite(seen: &PoolView, memory: &mut Memory, cooldown: Duration, now: Tick) -> Vec<Act> {
     let need = seen.queued + seen.running;
     let mut wanted = need;
     // It compares with those in service, which includes those that have not registered yet.
@@ -152,7 +152,7 @@ fn buildkite(seen: &Seen, memory: &mut Memory, cooldown: Duration, now: Tick) ->
     vec![Act::Desire(wanted)]
 }
 
-fn spacelift(seen: &Seen, create: u32) -> Vec<Act> {
+fn spacelift(seen: &PoolView, create: u32) -> Vec<Act> {
     if seen.registered != seen.desired {
         return Vec::new();
     }
@@ -164,7 +164,7 @@ fn spacelift(seen: &Seen, create: u32) -> Vec<Act> {
     seen.idle.first().filter(|_| surplus).map(|id| Act::End(*id)).into_iter().collect()
 }
 
-fn stackguardian(seen: &Seen, memory: &mut Memory, now: Tick) -> Vec<Act> {
+fn stackguardian(seen: &PoolView, memory: &mut Memory, now: Tick) -> Vec<Act> {
     let rests = |at: Option<Tick>| at.is_some_and(|at| now.since(at) < STACKGUARDIAN_COOLDOWN);
     let mut acts = Vec::new();
     if seen.queued >= STACKGUARDIAN_MANY || (seen.registered == 0 && seen.queued > 0) {

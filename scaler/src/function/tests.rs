@@ -13,7 +13,7 @@ use lightsout_cloud::{
 use lightsout_core::settings::{CloudName, Fragment, ScalerSettings};
 use lightsout_io::http::Driver;
 
-use self::fake::{Answer, Queues};
+use self::fake::{QueueReply, Queues};
 use super::*;
 use crate::{tests::hinting::Said, tokens::Tokens};
 
@@ -72,12 +72,12 @@ fn ticks_begin_and_end_before_the_time_out() {
 async fn an_invocation_ticks_until_its_time_is_near() {
     let groups = FakeGroups::of(&["a"]);
     let mut function = patient(&[("a", "")], &groups, Ticks::UntilDeadline);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(0)])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Waiting(0)])]);
     let answer = function.scheduled(a_second_of_ticks()).await.unwrap();
     let ticks = queues.state("a").asked;
     assert!(ticks >= 2, "{ticks}");
     assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": ticks, "raises": 0 }));
-    queues.answer("a", &[Answer::Never]);
+    queues.answer("a", &[QueueReply::Never]);
     let answer = function.scheduled(within(Duration::from_millis(200))).await;
     assert!(answer.unwrap_err().message.contains("time-out came near"), "one tick begins whatever time is left");
 }
@@ -86,7 +86,7 @@ async fn an_invocation_ticks_until_its_time_is_near() {
 async fn with_one_tick_an_invocation_ticks_once() {
     let groups = FakeGroups::of(&["a"]);
     let mut function = patient(&[("a", "")], &groups, Ticks::One);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Waiting(2)])]);
     let answer = function.scheduled(a_second_of_ticks()).await.unwrap();
     assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": 1, "raises": 1 }));
     assert_eq!(queues.state("a").asked, 1);
@@ -96,7 +96,7 @@ async fn with_one_tick_an_invocation_ticks_once() {
 async fn an_invocation_fails_after_every_pool_had_its_tick() {
     let groups = FakeGroups::of(&["bad", "good"]);
     let mut function = patient(&[("bad", ""), ("good", "")], &groups, Ticks::One);
-    Queues::of(&mut function, &[("bad", &[Answer::Failed]), ("good", &[Answer::Waiting(2)])]);
+    Queues::of(&mut function, &[("bad", &[QueueReply::Failed]), ("good", &[QueueReply::Waiting(2)])]);
     let error = function.scheduled(a_second_of_ticks()).await.unwrap_err();
     assert_eq!(error.kind, "PoolsFailed");
     assert!(error.message.starts_with("1 of 2 pools failed:\n  bad: "), "{}", error.message);
@@ -107,7 +107,7 @@ async fn an_invocation_fails_after_every_pool_had_its_tick() {
 async fn what_failed_before_the_last_tick_fails_the_invocation_too() {
     let groups = FakeGroups::of(&["a"]);
     let mut function = patient(&[("a", "")], &groups, Ticks::UntilDeadline);
-    Queues::of(&mut function, &[("a", &[Answer::Failed, Answer::Waiting(0)])]);
+    Queues::of(&mut function, &[("a", &[QueueReply::Failed, QueueReply::Waiting(0)])]);
     let error = function.scheduled(a_second_of_ticks()).await.unwrap_err();
     assert_eq!(error.message, "1 of 1 pools failed:\n  a: it is out of order");
     assert!(function.scheduled(a_second_of_ticks()).await.is_ok());
@@ -118,7 +118,7 @@ async fn a_time_out_is_told_and_not_waited_for() {
     let groups = FakeGroups::of(&["slow", "good"]);
     groups.inject(GroupsCall::Raise { group: "slow".into(), to: 1 }, Fault::Slow(HOUR));
     let mut function = patient(&[("slow", ""), ("good", "")], &groups, Ticks::One);
-    Queues::of(&mut function, &[("slow", &[Answer::Waiting(1)]), ("good", &[Answer::Waiting(2)])]);
+    Queues::of(&mut function, &[("slow", &[QueueReply::Waiting(1)]), ("good", &[QueueReply::Waiting(2)])]);
     let error = function.scheduled(soon()).await.unwrap_err();
     assert!(
         error.message.contains("slow: its tick had not ended when the function's time-out came near"),
@@ -139,7 +139,7 @@ async fn a_raise_that_was_written_is_one_also_where_the_look_after_it_is_cut_off
         groups.inject(describe(), Fault::Slow(time));
     }
     let mut function = patient(&[("a", "")], &groups, Ticks::One);
-    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    Queues::of(&mut function, &[("a", &[QueueReply::Waiting(2)])]);
     let answer = function.scheduled(soon()).await.unwrap();
     assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": 1, "raises": 1 }));
     let calls = groups.calls();
@@ -163,7 +163,7 @@ fn webhook(pool: &str, token: &str, id: u32) -> Request {
 async fn a_webhook_ticks_its_pool_alone_before_the_answer() {
     let groups = FakeGroups::of(&["a", "b"]);
     let mut function = patient(&[("a", ""), ("b", "")], &groups, Ticks::UntilDeadline);
-    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)]), ("b", &[Answer::Waiting(3)])]);
+    Queues::of(&mut function, &[("a", &[QueueReply::Waiting(2)]), ("b", &[QueueReply::Waiting(3)])]);
     let until = within(Duration::from_secs(60));
     assert_eq!(function.request(&webhook("a", "s3cret", 1), until).await, StatusCode::ACCEPTED);
     assert_eq!(raises(&groups), ["raise a 2"]);
@@ -203,7 +203,7 @@ fn with_store(refetch_after: Duration, groups: &FakeGroups) -> (Function, Stored
         Box::new(cloud.clone().at(&location.region.unwrap_or_default())) as Box<dyn Groups>
     });
     let mut function = Function::new(context, settings, Ticks::One);
-    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    Queues::of(&mut function, &[("a", &[QueueReply::Waiting(2)])]);
     (function, stored, fetches)
 }
 
@@ -283,7 +283,7 @@ async fn an_authentic_webhook_is_accepted_whatever_its_tick_did() {
     let groups = FakeGroups::of(&["bad", "slow"]);
     groups.inject(GroupsCall::Describe(BTreeSet::from(["slow".into()])), Fault::Slow(HOUR));
     let mut function = patient(&[("bad", ""), ("slow", "")], &groups, Ticks::UntilDeadline);
-    let queues = Queues::of(&mut function, &[("bad", &[Answer::Failed]), ("slow", &[Answer::Waiting(1)])]);
+    let queues = Queues::of(&mut function, &[("bad", &[QueueReply::Failed]), ("slow", &[QueueReply::Waiting(1)])]);
     for pool in ["bad", "slow"] {
         assert_eq!(function.request(&webhook(pool, "s3cret", 1), soon()).await, StatusCode::ACCEPTED);
         assert_eq!(queues.state(pool).asked, 1);

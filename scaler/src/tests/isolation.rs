@@ -2,7 +2,7 @@ use lightsout_core::record::{Outcome, TickTrouble};
 
 use std::collections::BTreeSet;
 
-use lightsout_cloud::{CloudFuture, GroupView, Groups, History, Seen};
+use lightsout_cloud::{CloudFuture, GroupDescription, GroupView, Groups, History};
 use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
 
 use super::*;
@@ -99,7 +99,7 @@ impl Groups for OneByOne {
         self.0.location()
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>> {
         Box::pin(async move {
             let mut groups = self.0.describe(names).await?;
             groups.insert("a".into(), Err(CloudError::new(CloudErrorKind::Denied, "a may not be read")));

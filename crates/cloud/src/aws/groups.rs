@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub(super) use history::last_launch_failure;
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
-use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History, Listing, Seen};
+use crate::{CloudFuture, Doubt, DoubtKind, GroupDescription, GroupView, Groups, History, Listing};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
@@ -63,7 +63,7 @@ impl Groups for AwsGroups {
         self.aws.region.clone().or_else(of_environment).unwrap_or_else(|| "the environment's region".into())
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>> {
         self.aws.call(async { Ok(self.read(names).await?.into_iter().map(|(name, view)| (name, Ok(view))).collect()) })
     }
 

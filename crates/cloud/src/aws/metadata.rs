@@ -105,7 +105,7 @@ pub(super) struct Imds {
 }
 
 /// The status, headers and text of an answer.
-type Answer = (StatusCode, HeaderMap, Result<String, ImdsError>);
+type MetadataReply = (StatusCode, HeaderMap, Result<String, ImdsError>);
 
 /// A session token. Its `Debug` form does not show it.
 #[derive(Clone)]
@@ -233,7 +233,7 @@ impl Imds {
 
     /// Asks for a token where the service is. Until one was given, it is asked for elsewhere, too, where the first address cannot be reached; where it is
     /// given, the service stays. Any other answer from elsewhere may be of a service that is switched off there, or of somebody else, and says nothing.
-    async fn session(&self) -> Result<Answer, ImdsError> {
+    async fn session(&self) -> Result<MetadataReply, ImdsError> {
         let ask = async |at: usize| {
             let header = (TTL_HEADER, &*TTL.to_string());
             let answer = self.exchange_at(&self.endpoints[at], Method::PUT, TOKEN_PATH, header).await;
@@ -268,7 +268,12 @@ impl Imds {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, header: (&'static str, &str)) -> Result<Answer, ImdsError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        header: (&'static str, &str),
+    ) -> Result<MetadataReply, ImdsError> {
         self.exchange_at(&self.endpoints[self.found.get().copied().unwrap_or(0)], method, path, header).await
     }
 
@@ -279,7 +284,7 @@ impl Imds {
         method: Method,
         path: &str,
         header: (&'static str, &str),
-    ) -> Result<Answer, ImdsError> {
+    ) -> Result<MetadataReply, ImdsError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{endpoint}/{}", path.trim_start_matches('/')))

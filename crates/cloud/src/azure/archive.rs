@@ -107,7 +107,7 @@ fn audience(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use lightsout_core::settings::{AgentSettings, Fragment};
-    use lightsout_io::testing::{Answer, Seen, Server, nowhere};
+    use lightsout_io::testing::{Answer, ReceivedRequest, Server, nowhere};
     use serde_json::{Value, json};
 
     use super::*;
@@ -139,7 +139,7 @@ mod tests {
         .await
     }
 
-    fn uploads(server: &Server) -> Vec<Seen> {
+    fn uploads(server: &Server) -> Vec<ReceivedRequest> {
         server.seen().into_iter().filter(|seen| seen.method == "POST").collect()
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     CloudFuture, GroupView, Groups, History, Listing,
-    groups::{Reading, Seen, read_each},
+    groups::{GroupDescription, Reading, read_each},
 };
 
 /// How many scale sets are read at once: each is a call of its own.
@@ -65,7 +65,7 @@ impl AzureGroups {
     }
 
     /// One scale set; `None`: there is none.
-    async fn read(&self, name: &str) -> Option<Seen> {
+    async fn read(&self, name: &str) -> Option<GroupDescription> {
         let reading = async {
             let set = find(name)?;
             let reply = self.azure.call(call::read(&self.azure.manager(), &set)).await?;
@@ -81,7 +81,7 @@ impl AzureGroups {
         }
     }
 
-    async fn read_named(&self, name: &str) -> Option<(String, Seen)> {
+    async fn read_named(&self, name: &str) -> Option<(String, GroupDescription)> {
         Some((name.to_owned(), self.read(name).await?))
     }
 
@@ -156,7 +156,7 @@ impl Groups for AzureGroups {
         "Azure".into()
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>> {
         Box::pin(async move {
             let readings = names.iter().map(|name| Box::pin(self.read_named(name)) as Reading<'_>).collect();
             Ok(read_each(readings, READS_AT_ONCE).await)

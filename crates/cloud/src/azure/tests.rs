@@ -1,7 +1,7 @@
 //! What the tests of Azure share, and those of its client.
 
 use lightsout_core::cloud::CloudErrorKind;
-use lightsout_io::testing::{Answer, Seen, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 
 use super::{call, client::Azure};
 
@@ -15,7 +15,7 @@ pub(super) fn at(url: &str) -> Azure {
 }
 
 /// A token for who asks for one.
-pub(super) fn granted(seen: &Seen) -> Option<Answer> {
+pub(super) fn granted(seen: &ReceivedRequest) -> Option<Answer> {
     let token = seen.path.starts_with("/metadata/identity/oauth2/token?") && seen.headers.contains_key("metadata");
     token.then(|| Answer::ok(r#"{"access_token":"token-1","expires_in":"86399","token_type":"Bearer"}"#))
 }

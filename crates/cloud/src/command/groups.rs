@@ -19,7 +19,7 @@ use super::{
     raises::Raises,
 };
 use crate::{
-    CloudFuture, GroupView, Groups, History, Listing, Seen,
+    CloudFuture, GroupDescription, GroupView, Groups, History, Listing,
     groups::{Reading, read_each},
 };
 
@@ -47,7 +47,7 @@ impl CommandGroups {
     }
 
     /// One group; `None`: there is none.
-    async fn read(&self, name: &str) -> Option<(String, Seen)> {
+    async fn read(&self, name: &str) -> Option<(String, GroupDescription)> {
         let described = self.program.read(Verb::Describe, &[name], answer::parse::<Description>).await;
         if let Some(known) = self.listed().as_mut() {
             let listed = match &described {
@@ -112,7 +112,7 @@ impl Groups for CommandGroups {
         self.program.name().to_owned()
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>> {
         Box::pin(async move {
             let readings = names.iter().map(|name| Box::pin(self.read(name)) as Reading<'_>).collect();
             Ok(read_each(readings, READS_AT_ONCE).await)

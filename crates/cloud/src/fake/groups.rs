@@ -11,7 +11,7 @@ use lightsout_core::{
 };
 
 use crate::{
-    CloudFuture, GroupView, Groups, History, Listing, Seen,
+    CloudFuture, GroupDescription, GroupView, Groups, History, Listing,
     fake::{CAPABILITIES, Fault, Script},
 };
 
@@ -201,7 +201,7 @@ impl Groups for FakeGroups {
         self.location.clone()
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupDescription>> {
         let conditional = self.capabilities.conditional_raise;
         Box::pin(self.script.call(GroupsCall::Describe(names.clone()), move |state| {
             let seen = state.groups.iter().filter(|(name, _)| names.contains(*name));

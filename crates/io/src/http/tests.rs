@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use lightsout_core::exchange::{EffectId, Method, Output, Program, Text};
 
 use super::*;
-use crate::testing::{Answer, SOON, Seen, Server, nowhere};
+use crate::testing::{Answer, ReceivedRequest, SOON, Server, nowhere};
 
 fn driver() -> Driver {
     Driver::with_limits("lightsout/0.0.0 (test)", Limits { request: SOON, ..Limits::default() })
@@ -174,7 +174,7 @@ impl Exchange for Pages {
 
 #[tokio::test]
 async fn a_conversation_goes_on_until_it_is_over() {
-    let server = Server::start(|seen: &Seen, _| Answer::ok(seen.path.clone())).await;
+    let server = Server::start(|seen: &ReceivedRequest, _| Answer::ok(seen.path.clone())).await;
     let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
     assert_eq!(driver().complete(&mut pages, Duration::from_secs(30)).await, Ok(3));
     let result = pages.result.lock().unwrap();

@@ -12,7 +12,7 @@ use lightsout_localcloud::{
 };
 use serde_json::{Value, json};
 
-use super::support::{Answer, Bed, Options};
+use super::support::{Bed, Options, Reply};
 
 const GITHUB: [(&str, &str); 2] = [("authorization", "Bearer ghp_lightsoutlocal"), ("user-agent", "test")];
 const STACKGUARDIAN: (&str, &str) = ("authorization", "apikey sgu_lightsoutlocal");
@@ -45,7 +45,7 @@ impl Fixture {
         Self { bed, instance, runner, name }
     }
 
-    async fn claim(&self) -> Answer {
+    async fn claim(&self) -> Reply {
         self.bed.control("POST", &format!("runner/{}/claim", self.runner), &Value::Null).await
     }
 

@@ -10,7 +10,7 @@ use lightsout_localcloud::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::{client::Answer, machines::FakeMachines};
+pub(crate) use self::{client::Reply, machines::FakeMachines};
 
 /// Runs with very short times.
 pub(crate) fn fast() -> CloudOptions {
@@ -121,27 +121,27 @@ impl Bed {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Result<Answer, String> {
+    ) -> Result<Reply, String> {
         client::call(method, &format!("{}{path}", self.cloud.url()), headers, body).await
     }
 
-    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         self.try_call(method, path, headers, body).await.expect("an answer")
     }
 
-    pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Reply {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.call(method, &format!("/_lightsout/{path}"), &[("content-type", "application/json")], &body).await
     }
 
     /// A call of the query protocol; the values hold nothing that has to be encoded.
-    pub(crate) async fn aws(&self, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn aws(&self, form: &[(&str, &str)]) -> Reply {
         let pairs: Vec<String> = form.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.call("POST", "/", &[("content-type", "application/x-www-form-urlencoded")], &pairs.join("&")).await
     }
 
     /// What the runner on an instance does.
-    pub(crate) async fn request_job(&self, instance: &str) -> Answer {
+    pub(crate) async fn request_job(&self, instance: &str) -> Reply {
         let body = json!({"token": "glrt-lightsout-local", "system_id": system_id(instance)}).to_string();
         let answer = self.call("POST", "/api/v4/jobs/request", &[("content-type", "application/json")], &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -164,19 +164,19 @@ pub(crate) struct Imds {
 }
 
 impl Imds {
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.with_token(&self.token, path).await
     }
 
-    pub(crate) async fn with_token(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn with_token(&self, token: &str, path: &str) -> Reply {
         self.ask(path, &[("x-aws-ec2-metadata-token", token)]).await
     }
 
-    pub(crate) async fn without_token(&self, path: &str) -> Answer {
+    pub(crate) async fn without_token(&self, path: &str) -> Reply {
         self.ask(path, &[]).await
     }
 
-    async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         let url = format!("{}/latest/meta-data/{path}", self.url);
         client::call("GET", &url, headers, "").await.expect("an answer")
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{picture::ASKS, readers::Readers};
 
 /// A page that so many may follow, served by the least that serves it; and what it asks the picture for.
-async fn served(most: u32) -> (SocketAddr, Page, mpsc::Receiver<Ask>) {
+async fn served(most: u32) -> (SocketAddr, Page, mpsc::Receiver<PageRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let (asks, asked) = mpsc::channel(ASKS);
@@ -72,7 +72,7 @@ async fn a_stuck_reader_is_let_go_and_keeps_nobody_waiting() {
     let stuck = Asked::new(at).await;
     let mut quick = Asked::new(at).await;
     for _ in 0..2 {
-        let Some(Ask::Events(dropped, answer)) = asked.recv().await else { panic!("they ask for events") };
+        let Some(PageRequest::Events(dropped, answer)) = asked.recv().await else { panic!("they ask for events") };
         drop(answer.send(Ok(readers.add([Bytes::from_static(b"first\n")], dropped))));
     }
     quick.until("first\n").await;

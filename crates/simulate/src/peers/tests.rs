@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// What the first look does.
-fn first(peer: Peer, seen: &Seen) -> Vec<Act> {
-    peer.act(&Seen { max: 200, ..seen.clone() }, &mut Memory::default(), Tick(1_000_000))
+fn first(peer: Peer, seen: &PoolView) -> Vec<Act> {
+    peer.act(&PoolView { max: 200, ..seen.clone() }, &mut Memory::default(), Tick(1_000_000))
 }
 
 #[test]
 fn the_first_look_does_what_the_genuine_programs_did() {
-    let thirty = Seen { queued: 30, ..Seen::default() };
-    let five_boot = Seen { queued: 5, desired: 5, ..Seen::default() };
+    let thirty = PoolView { queued: 30, ..PoolView::default() };
+    let five_boot = PoolView { queued: 5, desired: 5, ..PoolView::default() };
     for (peer, for_thirty, while_five_boot) in [
         (Peer::Buildkite, Act::Desire(30), None),
         (Peer::Spacelift, Act::Desire(1), None),

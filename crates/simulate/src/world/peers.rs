@@ -6,7 +6,7 @@ use lightsout_core::time::Tick;
 
 use super::{Driver, Happening, Id, JobIndex, Loss, World, accounts::Place};
 use crate::peers::{
-    Act, BUILDKITE_IDLE, BUILDKITE_MARGIN, GITHUB_DELAY, GITHUB_LAUNCH, GITHUB_YOUNGEST, Memory, Peer, Seen,
+    Act, BUILDKITE_IDLE, BUILDKITE_MARGIN, GITHUB_DELAY, GITHUB_LAUNCH, GITHUB_YOUNGEST, Memory, Peer, PoolView,
 };
 
 /// A peer, and what it remembers.
@@ -53,14 +53,14 @@ impl World<'_> {
         }
     }
 
-    fn seen(&self) -> Seen {
-        let mut seen = Seen {
+    fn seen(&self) -> PoolView {
+        let mut seen = PoolView {
             queued: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
             running: self.running,
             min: self.group.min,
             max: self.group.max,
             desired: self.group.desired,
-            ..Seen::default()
+            ..PoolView::default()
         };
         for id in &self.group.members {
             let instance = &self.instances[*id as usize];

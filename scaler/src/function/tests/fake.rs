@@ -15,7 +15,7 @@ use super::Function;
 
 /// What one reading gives.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
+pub(super) enum QueueReply {
     /// So many jobs wait.
     Waiting(u32),
     Failed,
@@ -31,7 +31,7 @@ pub(super) struct Queues(Arc<Mutex<BTreeMap<String, State>>>);
 /// Of one pool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<QueueReply>,
     /// How often it was asked.
     pub(super) asked: u32,
     /// Whether the platform holds something for this scaler alone.
@@ -41,7 +41,7 @@ pub(super) struct State {
 
 impl Queues {
     /// Takes the place of the function's queues, of these pools.
-    pub(super) fn of(function: &mut Function, pools: &[(&str, &[Answer])]) -> Self {
+    pub(super) fn of(function: &mut Function, pools: &[(&str, &[QueueReply])]) -> Self {
         let queues = Self::default();
         for (pool, answers) in pools {
             queues.answer(pool, answers);
@@ -51,7 +51,7 @@ impl Queues {
     }
 
     /// What is answered from now on.
-    pub(super) fn answer(&self, pool: &str, answers: &[Answer]) {
+    pub(super) fn answer(&self, pool: &str, answers: &[QueueReply]) {
         self.lock().entry(pool.into()).or_default().answers = answers.iter().cloned().collect();
     }
 
@@ -83,14 +83,14 @@ impl Exchange for FakeQueue {
         (state.asked, state.held) = (state.asked + 1, true);
         let answer = if state.answers.len() > 1 { state.answers.pop_front() } else { state.answers.front().cloned() };
         match answer.unwrap() {
-            Answer::Waiting(queued) => {
+            QueueReply::Waiting(queued) => {
                 ExchangeStep::Done(Ok(Demand { queued, running: Some(0), poll_after: None }.into()))
             }
-            Answer::Failed => ExchangeStep::Done(Err(ExchangeError::new(ErrorKind::Server, "it is out of order"))),
-            Answer::Throttled(wait) => {
+            QueueReply::Failed => ExchangeStep::Done(Err(ExchangeError::new(ErrorKind::Server, "it is out of order"))),
+            QueueReply::Throttled(wait) => {
                 ExchangeStep::Done(Err(ExchangeError::new(ErrorKind::Throttled(Some(wait)), "too many requests")))
             }
-            Answer::Never => ExchangeStep::perform(forever()),
+            QueueReply::Never => ExchangeStep::perform(forever()),
         }
     }
 

@@ -8,13 +8,14 @@ async fn no_pool_forgets_anything_because_another_is_slow() {
     let names = ["slow", "throttled", "cooling"];
     let groups = FakeGroups::of(&names);
     let mut function = patient(&[("slow", ""), ("throttled", ""), ("cooling", "cooldown = '1h'")], &groups, Ticks::One);
-    let throttled = Answer::Throttled(Duration::from_secs(300));
-    let answers: [&[Answer]; 3] = [&[Answer::Never], &[throttled], &[Answer::Waiting(2), Answer::Waiting(5)]];
+    let throttled = QueueReply::Throttled(Duration::from_secs(300));
+    let answers: [&[QueueReply]; 3] =
+        [&[QueueReply::Never], &[throttled], &[QueueReply::Waiting(2), QueueReply::Waiting(5)]];
     let queues = Queues::of(&mut function, &[(names[0], answers[0]), (names[1], answers[1]), (names[2], answers[2])]);
     let error = function.scheduled(soon()).await.unwrap_err();
     assert!(error.message.contains("slow: its tick had not ended when the function's time-out came near"), "{error:?}");
     assert_eq!(raises(&groups), ["raise cooling 2"]);
-    queues.answer("slow", &[Answer::Waiting(3)]);
+    queues.answer("slow", &[QueueReply::Waiting(3)]);
     let answer = function.scheduled(within(Duration::from_secs(60))).await.unwrap();
     // Of three pools, two were due.
     assert_eq!(answer, serde_json::json!({ "pools": 3, "ticks": 2, "raises": 1 }));
@@ -30,10 +31,10 @@ async fn a_raise_that_was_cut_off_counts_as_one_that_may_have_taken_effect() {
     let call = GroupsCall::Raise { group: "a".into(), to: 9 };
     groups.inject(call, Fault::Slow(HOUR));
     let mut function = patient(&[("a", "")], &groups, Ticks::One);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(9)])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Waiting(9)])]);
     function.scheduled(soon()).await.unwrap_err();
     assert_eq!(raises(&groups), ["raise a 9"]);
-    queues.answer("a", &[Answer::Waiting(4), Answer::Waiting(9)]);
+    queues.answer("a", &[QueueReply::Waiting(4), QueueReply::Waiting(9)]);
     function.scheduled(within(Duration::from_secs(60))).await.unwrap();
     assert_eq!(raises(&groups), ["raise a 9"], "4 would be less than 9");
     function.scheduled(within(Duration::from_secs(60))).await.unwrap();
@@ -45,7 +46,7 @@ async fn a_raise_that_was_cut_off_counts_as_one_that_may_have_taken_effect() {
 async fn what_a_platform_holds_is_given_back_by_every_invocation() {
     let groups = FakeGroups::of(&["a", "slow"]);
     let mut function = patient(&[("a", ""), ("slow", "")], &groups, Ticks::UntilDeadline);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(0)]), ("slow", &[Answer::Never])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Waiting(0)]), ("slow", &[QueueReply::Never])]);
     let held = |pool: &str| queues.state(pool).held;
     for (pool, id) in [("a", 1), ("slow", 2)] {
         assert_eq!(function.request(&webhook(pool, "s3cret", id), soon()).await, StatusCode::ACCEPTED);
@@ -61,7 +62,7 @@ async fn what_a_platform_holds_is_given_back_by_every_invocation() {
 async fn who_does_not_take_back_what_it_holds_is_not_waited_for() {
     let groups = FakeGroups::of(&["a"]);
     let mut function = patient(&[("a", "")], &groups, Ticks::One);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(0)])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Waiting(0)])]);
     queues.let_release_hang("a");
     assert!(function.scheduled(soon()).await.is_ok());
     assert_eq!(function.request(&webhook("a", "s3cret", 1), soon()).await, StatusCode::ACCEPTED);
@@ -72,7 +73,7 @@ async fn who_does_not_take_back_what_it_holds_is_not_waited_for() {
 async fn a_webhook_for_a_pool_that_must_not_be_asked_is_answered_at_once() {
     let groups = FakeGroups::of(&["a"]);
     let mut function = patient(&[("a", "")], &groups, Ticks::One);
-    let queues = Queues::of(&mut function, &[("a", &[Answer::Throttled(Duration::from_secs(300))])]);
+    let queues = Queues::of(&mut function, &[("a", &[QueueReply::Throttled(Duration::from_secs(300))])]);
     let until = within(HOUR);
     for id in 1..=20 {
         assert_eq!(function.request(&webhook("a", "s3cret", id), until).await, StatusCode::ACCEPTED);

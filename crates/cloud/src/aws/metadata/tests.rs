@@ -1,12 +1,12 @@
 use super::*;
-use lightsout_io::testing::{Answer, SOON, Seen, Server, nowhere};
+use lightsout_io::testing::{Answer, ReceivedRequest, SOON, Server, nowhere};
 
 /// A service that hands out `token-1`, `token-2`, ... and answers items by the script.
-async fn service(script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
+async fn service(script: impl Fn(&ReceivedRequest, usize) -> Answer + Send + Sync + 'static) -> Server {
     service_for(21_600, script).await
 }
 
-async fn service_for(ttl: u64, script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
+async fn service_for(ttl: u64, script: impl Fn(&ReceivedRequest, usize) -> Answer + Send + Sync + 'static) -> Server {
     Server::start(move |seen, before| {
         if seen.method == "PUT" {
             assert_eq!(seen.path, TOKEN_PATH);

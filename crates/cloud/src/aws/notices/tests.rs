@@ -1,12 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
-use lightsout_io::testing::{Answer, Seen, Server, Sink, nowhere};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server, Sink, nowhere};
 
 use super::*;
 
 /// A metadata service that gives tokens, and these answers.
-async fn service(script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
+async fn service(script: impl Fn(&ReceivedRequest, usize) -> Answer + Send + Sync + 'static) -> Server {
     Server::start(move |seen, before| match seen.method.as_str() {
         "PUT" => Answer::with(200, ("x-aws-ec2-metadata-token-ttl-seconds", "21600"), "token"),
         _ => script(seen, before),

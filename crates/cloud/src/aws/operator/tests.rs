@@ -1,11 +1,11 @@
 use lightsout_core::cloud::CloudErrorKind;
-use lightsout_io::testing::{Answer, Seen, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 
 use super::*;
 use crate::aws::tests::towards;
 
 /// What a call asks for: the action of the query protocols, or the target of the JSON one.
-fn action(seen: &Seen) -> String {
+fn action(seen: &ReceivedRequest) -> String {
     let target = seen.headers.get("x-amz-target").and_then(|target| target.rsplit('.').next());
     let of_form = || seen.body.split('&').find_map(|pair| pair.strip_prefix("Action="));
     target.or_else(of_form).unwrap_or_default().to_owned()

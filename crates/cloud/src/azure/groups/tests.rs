@@ -1,5 +1,5 @@
 use lightsout_core::{cloud::Membership, record::LaunchTrouble, redact};
-use lightsout_io::testing::{Answer, Seen as Asked, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,7 +27,7 @@ async fn look(groups: &AzureGroups) -> GroupView {
 }
 
 /// Answers everything but tokens so.
-async fn answering(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (Server, AzureGroups) {
+async fn answering(script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static) -> (Server, AzureGroups) {
     let server = Server::start(move |asked, _| granted(asked).unwrap_or_else(|| script(asked))).await;
     let groups = AzureGroups::with(at(&server.url));
     (server, groups)

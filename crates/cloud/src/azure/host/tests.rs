@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex as Lock};
 
-use lightsout_io::testing::{Answer, Seen as Asked, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 use serde_json::{Value, json};
 
 use super::*;
@@ -34,7 +34,7 @@ fn event(kind: &str, resources: &[&str]) -> Value {
 async fn member(
     flexible: bool,
     events: Vec<Value>,
-    script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
 ) -> (Server, AzureHost) {
     let server = Server::start(move |asked, _| {
         granted(asked).unwrap_or_else(|| match (asked.method.as_str(), asked.path.as_str()) {
@@ -51,7 +51,7 @@ async fn member(
     (server, host)
 }
 
-fn sent(server: &Server, method: &str) -> Vec<Asked> {
+fn sent(server: &Server, method: &str) -> Vec<ReceivedRequest> {
     server.seen().into_iter().filter(|asked| asked.method == method).collect()
 }
 
@@ -85,7 +85,7 @@ async fn its_place_is_what_azure_says_of_it() {
 
 #[tokio::test]
 async fn an_ending_that_is_announced_waits_and_another_machines_does_not_concern_it() {
-    let serving = |_: &Asked| state("Succeeded", Some(true));
+    let serving = |_: &ReceivedRequest| state("Succeeded", Some(true));
     let (_server, host) = member(false, vec![event("Terminate", &["runners_3"])], serving).await;
     assert_eq!(host.membership().await, Ok(Membership::Terminating { waiting: true }));
     for events in [vec![event("Terminate", &["runners_4"])], vec![event("Reboot", &["runners_3"])]] {
@@ -152,7 +152,7 @@ async fn a_delete_by_force_that_is_refused_names_the_right_that_it_needs() {
 
 #[tokio::test]
 async fn a_conflict_is_looked_at_and_what_waits_for_this_machine_alone_is_let_go_on() {
-    let conflict = |_: &Asked| refused(409, "Conflict", "another operation is in progress");
+    let conflict = |_: &ReceivedRequest| refused(409, "Conflict", "another operation is in progress");
     for (resources, agreed) in [(vec!["runners_3"], 1), (vec!["runners_3", "runners_4"], 0), (vec!["runners_4"], 0)] {
         let (server, host) = member(false, vec![event("Reboot", &resources)], conflict).await;
         assert_eq!(host.leave(Leave::Decrement).await.unwrap_err().kind, CloudErrorKind::InProgress);

@@ -1,6 +1,6 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use lightsout_io::testing::{Answer, Seen as Asked, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 use serde_json::{Value, json};
 
 use super::*;
@@ -65,7 +65,7 @@ fn assigned(role: &str, scope: &str, condition: &Value) -> Value {
 /// What is found where Azure answers so; `None`: as of a sound scale set with two machines.
 async fn found(
     kind: &'static str,
-    script: impl Fn(&Asked) -> Option<Value> + Send + Sync + 'static,
+    script: impl Fn(&ReceivedRequest) -> Option<Value> + Send + Sync + 'static,
 ) -> (Server, CloudFacts) {
     let server = Server::start(move |asked, _| {
         assert!(asked.method == "GET", "it changes nothing: {} {}", asked.method, asked.path);
@@ -184,7 +184,7 @@ async fn machines_are_counted_by_their_model_and_asked_for_it_where_the_list_is_
 #[tokio::test]
 async fn what_a_role_holds_for_is_on_the_resource_or_above_it() {
     let group = format!("{SUBSCRIPTION}/resourceGroups/ci");
-    let roles = move |asked: &Asked| {
+    let roles = move |asked: &ReceivedRequest| {
         let path = asked.path.as_str();
         if path.starts_with("/roles/") {
             let actions = if path.contains("/set?") {

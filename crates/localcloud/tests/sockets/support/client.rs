@@ -6,13 +6,13 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub status: u16,
     pub headers: hyper::HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -26,7 +26,7 @@ impl Answer {
     }
 }
 
-pub(super) async fn call(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, String> {
+pub(super) async fn call(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Reply, String> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut request = hyper::Request::builder().method(method).uri(url);
     for (name, value) in headers {
@@ -35,5 +35,5 @@ pub(super) async fn call(method: &str, url: &str, headers: &[(&str, &str)], body
     let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|error| error.to_string())?;
     let (head, body) = client.request(request).await.map_err(|error| error.to_string())?.into_parts();
     let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
 }

@@ -1,4 +1,4 @@
-use lightsout_io::testing::{Answer, SOON, Seen, Server, rerun};
+use lightsout_io::testing::{Answer, ReceivedRequest, SOON, Server, rerun};
 
 use super::*;
 use crate::aws::{
@@ -20,7 +20,7 @@ async fn empty() -> Server {
     .await
 }
 
-fn assert_fields(seen: &Seen, fields: &[&str]) {
+fn assert_fields(seen: &ReceivedRequest, fields: &[&str]) {
     for field in fields {
         assert!(seen.has(field), "{field} in {}", seen.body);
     }

@@ -1,5 +1,5 @@
 use lightsout_core::doctor::facts::{ScaleSetModel, SpotModel};
-use lightsout_io::testing::{Answer, Seen as Asked, Server};
+use lightsout_io::testing::{Answer, ReceivedRequest, Server};
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,7 +27,10 @@ fn role(actions: &[&str], not: &[&str]) -> Value {
 }
 
 /// What a diagnosis finds where Azure answers so; `None`: as on a sound machine.
-async fn found(flexible: bool, script: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> CloudFacts {
+async fn found(
+    flexible: bool,
+    script: impl Fn(&ReceivedRequest) -> Option<Answer> + Send + Sync + 'static,
+) -> CloudFacts {
     let server = Server::start(move |asked, _| {
         assert!(asked.method == "GET", "it changes nothing: {} {}", asked.method, asked.path);
         if let Some(answer) = script(asked) {
