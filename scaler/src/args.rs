@@ -3,8 +3,10 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use lightsout_core::duration::{format_duration, parse_duration};
-use lightsout_io::command_line::{LogArgs, metrics_address};
+use lightsout_io::{
+    command_line::{LogArgs, duration_within, metrics_address},
+    log::Format,
+};
 
 /// Raises the desired capacity of Auto Scaling groups when CI jobs wait for them. It never lowers anything.
 #[derive(Debug, PartialEq, Eq, Parser)]
@@ -30,7 +32,7 @@ pub(crate) struct Args {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
     /// The pause between two ticks of watch, such as 10s (over the settings)
-    #[arg(long, value_name = "DURATION", value_parser = tick)]
+    #[arg(long, value_name = "DURATION", value_parser = duration_within(Duration::from_secs(1), Duration::from_secs(3600)))]
     pub(crate) tick: Option<Duration>,
     /// With watch: accept webhooks at http://ADDR/hooks/POOL, such as 127.0.0.1:8080, and show a live page
     ///
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// The pages of the queue that need not be read again, and until when a platform wishes to be left alone. It may be lost at any time.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
+    /// Print one JSON object a line for each record or finding, however log lines look
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -63,6 +68,13 @@ pub(crate) enum Verb {
     Watch,
     /// Read settings, groups and queues, say what is wrong or doubtful, and change nothing
     Check,
+}
+
+impl Args {
+    /// How what it prints on standard output looks.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.log.log_format }
+    }
 }
 
 /// Reads the arguments, without the program's own name.
@@ -85,19 +97,8 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an address with its port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-fn tick(text: &str) -> Result<Duration, String> {
-    let (least, most) = (Duration::from_secs(1), Duration::from_secs(3600));
-    let tick = parse_duration(text).map_err(|error| error.to_string())?;
-    if (least..=most).contains(&tick) {
-        return Ok(tick);
-    }
-    Err(format!("a tick is from {} to {}", format_duration(least), format_duration(most)))
-}
-
 #[cfg(test)]
 mod tests {
-    use lightsout_io::log::Format;
-
     use super::*;
 
     fn parsed(line: &str) -> Result<Args, clap::Error> {
@@ -117,6 +118,7 @@ mod tests {
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             emf: true,
             state: None,
+            json: false,
             log: LogArgs { log: Some("debug".into()), log_format: Format::Json },
         };
         assert_eq!(parsed(line).unwrap(), expected);
@@ -158,7 +160,7 @@ mod tests {
                 "watch --listen 8080",
                 "'8080' for '--listen <ADDR>': write an address with its port, such as 127.0.0.1:8080",
             ),
-            ("watch --tick 2h", "'2h' for '--tick <DURATION>': a tick is from 1s to 1h"),
+            ("watch --tick 2h", "'2h' for '--tick <DURATION>': write a duration from 1s to 1h"),
             (
                 "watch --tick 10",
                 "'10' for '--tick <DURATION>': not a duration; write a number with its unit, such as \"90s\"",

@@ -152,11 +152,9 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
     let pools = Pool::all(settings.pools);
     let count = pools.len();
     let meter = context.meter.clone();
-    let done = |record: &Decision| say(args.log.log_format, record, &meter);
+    let done = |record: &Decision| say(args.format(), record, &meter);
     match args.verb {
-        Verb::Check => {
-            check::check(&context, pools, |finding| print(args.log.log_format, finding, &finding.json())).await
-        }
+        Verb::Check => check::check(&context, pools, |finding| print(args.format(), finding, &finding.json())).await,
         Verb::Once => {
             let mut scheduler = Scheduler::new(context, pools);
             if let Some(path) = &args.state {

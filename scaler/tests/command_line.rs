@@ -121,6 +121,13 @@ fn check_fails_with_1_and_shows_what_works() {
     let (code, out, _) = outcome(scaler(&home(POOL), "check").output().unwrap());
     assert_eq!(code, Some(1));
     assert!(out.starts_with("linux: FAILED (command: 3 waiting"), "{out}");
+    let (code, out, error) = outcome(scaler(&home(POOL), "check --json").output().unwrap());
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, found["pool"].as_str(), found["errors"].as_array().map(Vec::len)),
+        (Some(1), Some("linux"), Some(1))
+    );
+    assert!(error.contains("lightsout-scaler: 1 of 1 pools failed:"), "its log is for people all the same: {error}");
 }
 
 #[test]

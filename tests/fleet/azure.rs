@@ -77,7 +77,7 @@ fn logged(fleet: &Fleet) -> BTreeMap<String, Vec<Record>> {
 
 #[test]
 fn no_job_is_lost_to_a_crash_a_scale_in_or_a_notice_of_half_a_minute() {
-    let mut fleet = Fleet::up("--cloud azure --jobs 6 --job-seconds 6 --max 3 --no-docker");
+    let mut fleet = Fleet::up("--cloud azure --jobs 6 --job-duration 6s --max 3 --no-docker");
     let busy: Vec<String> = fleet.until("three busy machines that are protected", |fleet| {
         let busy = living(fleet).filter(|it| !it.jobs.is_empty() && it.protected);
         let busy: Vec<String> = busy.map(|it| it.id.clone()).collect();
@@ -95,7 +95,7 @@ fn no_job_is_lost_to_a_crash_a_scale_in_or_a_notice_of_half_a_minute() {
 
 #[test]
 fn a_rolling_upgrade_passes_machines_with_jobs_by() {
-    let mut fleet = Fleet::up("--cloud azure --jobs 2 --job-seconds 6 --max 2 --no-docker");
+    let mut fleet = Fleet::up("--cloud azure --jobs 2 --job-duration 6s --max 2 --no-docker");
     fleet.until("two busy machines", |fleet| {
         (living(fleet).filter(|it| !it.jobs.is_empty() && it.protected).count() == 2).then_some(())
     });

@@ -48,7 +48,7 @@ fn the_second_terminal_sees_and_steers_the_fleet() {
         (Some(1), "lightsout: no instance `i-0`: none has been launched yet\n")
     );
 
-    assert_eq!(fleet.ok("enqueue --seconds 4"), "job 1001 waits\n");
+    assert_eq!(fleet.ok("enqueue --job-duration 4s"), "job 1001 waits\n");
     let answer: Value = serde_json::from_str(&fleet.ok("enqueue --count 2 --json -- true")).expect("JSON");
     assert_eq!(answer["ids"], serde_json::json!([1002, 1003]));
     let id = fleet.until_phase("busy");

@@ -8,7 +8,7 @@ use crate::rig::{Fleet, UNKIND, agent_field, instance, living, phase};
 
 #[test]
 fn a_crash_while_booting_only_delays() {
-    let mut fleet = Fleet::up("--jobs 1 --boot-seconds 4");
+    let mut fleet = Fleet::up("--jobs 1 --boot 4s");
     let id = fleet.until_phase("booting");
     fleet.crash(&id);
     fleet.until("the next agent to be ready", |fleet| {
@@ -85,7 +85,7 @@ fn a_crash_while_draining_goes_on_draining() {
 #[test]
 fn every_agent_crashes_once_and_no_job_is_lost() {
     const MOMENTS: [&str; 3] = ["booting", "busy", "idle"];
-    let mut fleet = Fleet::up(&format!("--jobs 8 --max 4 --seed 11 --boot-seconds 1 --job-seconds 3 {UNKIND}"));
+    let mut fleet = Fleet::up(&format!("--jobs 8 --max 4 --seed 11 --boot 1s --job-duration 3s {UNKIND}"));
     let mut crashed: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let next = fleet.until("an agent to be at its moment, or the end of the jobs", |fleet| {

@@ -7,7 +7,7 @@ use crate::rig::{Fleet, Home, engine_or_skip};
 #[test]
 fn what_a_killed_run_left_is_cleaned_up_by_the_next() {
     let containers = engine_or_skip("containers of a killed run (its processes are tested)");
-    let mut fleet = Fleet::up("--jobs 4 --max 2 --job-seconds 600");
+    let mut fleet = Fleet::up("--jobs 4 --max 2 --job-duration 600s");
     fleet.until("two running jobs", |fleet| (fleet.queue.running == 2).then_some(()));
     fleet.until_phase("busy");
     let home = fleet.killed();
@@ -30,7 +30,7 @@ fn what_a_killed_run_left_is_cleaned_up_by_the_next() {
 
 #[test]
 fn ctrl_c_ends_everything_with_130() {
-    let mut fleet = Fleet::up("--jobs 4 --max 2 --job-seconds 600");
+    let mut fleet = Fleet::up("--jobs 4 --max 2 --job-duration 600s");
     fleet.until("two running jobs", |fleet| (fleet.queue.running == 2).then_some(()));
     assert!(fleet.traces().0 >= 5, "{:?}", fleet.traces());
     fleet.signal(Signal::INT);
@@ -42,7 +42,7 @@ fn ctrl_c_ends_everything_with_130() {
 
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
-    let mut fleet = Fleet::up("--jobs 1 --max 1 --job-seconds 600");
+    let mut fleet = Fleet::up("--jobs 1 --max 1 --job-duration 600s");
     fleet.until_phase("busy");
     fleet.signal(Signal::TERM);
     fleet.signal(Signal::INT);

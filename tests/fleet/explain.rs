@@ -140,7 +140,7 @@ fn end(fleet: Fleet) {
 
 #[test]
 fn no_capacity_a_quota_and_a_key_are_told_apart_and_from_the_maximum() {
-    let mut fleet = Fleet::up("--jobs 0 --keep --max 4 --job-seconds 60");
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 4 --job-duration 60s");
     launches_fail(&fleet, NO_CAPACITY);
     fleet.enqueue(1, 60.0);
     // Without another raise: the group's history is looked at because nothing comes of the first.

@@ -150,7 +150,7 @@ fn two_scalers_do_what_one_does() {
 /// A wish that is far too high, or a hand that slipped: capacity, but no job, is at stake.
 #[test]
 fn a_desired_capacity_set_by_hand_is_worked_off() {
-    let mut fleet = Fleet::up("--jobs 3 --max 4 --keep --job-seconds 3");
+    let mut fleet = Fleet::up("--jobs 3 --max 4 --keep --job-duration 3s");
     fleet.until_phase("busy");
     let form = "Action=SetDesiredCapacity&Version=2011-01-01&AutoScalingGroupName=lightsout-demo&DesiredCapacity=";
     for desired in ["4", "0", "4"] {

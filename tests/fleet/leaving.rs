@@ -17,7 +17,7 @@ fn of_the_group(fleet: &Fleet, asked: &str) {
 
 #[test]
 fn an_operator_who_scales_in_ends_nobody_at_work() {
-    let mut fleet = Fleet::up(&format!("--jobs 6 --max 3 --job-seconds 4 {UNKIND}"));
+    let mut fleet = Fleet::up(&format!("--jobs 6 --max 3 --job-duration 4s {UNKIND}"));
     let busy: BTreeSet<String> = fleet.until("three busy instances", |fleet| {
         let busy: BTreeSet<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
         (busy.len() == 3).then_some(busy)
@@ -33,7 +33,7 @@ fn an_operator_who_scales_in_ends_nobody_at_work() {
 
 #[test]
 fn a_refresh_replaces_everyone_and_loses_nothing() {
-    let mut fleet = Fleet::up(&format!("--jobs 4 --min 2 --max 3 --keep --job-seconds 4 {UNKIND}"));
+    let mut fleet = Fleet::up(&format!("--jobs 4 --min 2 --max 3 --keep --job-duration 4s {UNKIND}"));
     let old: Vec<String> = fleet.until("two busy instances", |fleet| {
         let busy: Vec<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
         (busy.len() >= 2).then(|| living(fleet).map(|it| it.id.clone()).collect())
@@ -55,7 +55,7 @@ fn a_refresh_replaces_everyone_and_loses_nothing() {
 
 #[test]
 fn a_destroy_that_lifts_protection_waits_for_the_jobs_behind_the_hook() {
-    let mut fleet = Fleet::up(&format!("--jobs 2 --max 2 --job-seconds 8 {UNKIND}"));
+    let mut fleet = Fleet::up(&format!("--jobs 2 --max 2 --job-duration 8s {UNKIND}"));
     let busy: Vec<String> = fleet.until("two busy instances", |fleet| {
         let busy: Vec<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
         (busy.len() == 2).then_some(busy)
@@ -103,7 +103,7 @@ fn capacity_rebalancing_ends_an_idle_instance_once_its_replacement_is_in_service
     std::fs::write(&more, settings).expect("a file");
     let more = more.display();
     let mut fleet =
-        home.up(&format!("--jobs 1 --job-seconds 1 --keep --max 1 --idle-timeout 10m --agent-settings {more}"));
+        home.up(&format!("--jobs 1 --job-duration 1s --keep --max 1 --idle-timeout 10m --agent-settings {more}"));
     of_the_group(&fleet, "UpdateAutoScalingGroup&CapacityRebalance=true");
     fleet.until("the job to be done", |fleet| (fleet.queue.done == 1).then_some(()));
     let id = fleet.until_phase("idle");

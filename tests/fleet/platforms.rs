@@ -85,7 +85,7 @@ fn works(platform: &str, title: &str, more: &str) {
     let refused =
         json!({ "target": platform, "action": claims.registers, "effect": { "status": { "code": 401 } }, "count": 1 });
     let faults = format!("--fault rewrite-environment --fault lose-claim --fault {refused}");
-    let mut fleet = Fleet::up(&format!("--platform {platform} --jobs 4 --max 3 --job-seconds 3 {faults} {more}"));
+    let mut fleet = Fleet::up(&format!("--platform {platform} --jobs 4 --max 3 --job-duration 3s {faults} {more}"));
     assert!(fleet.notes().iter().any(|note| note.contains(title)), "{:?}", fleet.notes());
     for fault in ["rewrite-environment", "lose-claim"] {
         fleet.wait(fault, |fleet| (hits(fleet, &json!(fault)) > 0).then_some(()));

@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(25);
 /// Quick enough for a test, slow enough that each phase can be seen.
 const FAST_OPTIONS: [(&str, &str); 4] =
-    [("--boot-seconds", "0.3"), ("--idle-timeout", "3s"), ("--tick", "1s"), ("--job-seconds", "2")];
+    [("--boot", "300ms"), ("--idle-timeout", "3s"), ("--tick", "1s"), ("--job-duration", "2s")];
 
 /// GitLab's runner at its worst, as the genuine one may be: its requests are answered late and cancelled when it is told to
 /// stop, it kills no job, it forgets who started it, and its jobs leave processes behind.

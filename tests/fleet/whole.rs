@@ -28,7 +28,7 @@ fn defaults_do_twenty_jobs_in_containers_and_go_dark() {
 
 #[test]
 fn two_slots_are_two_jobs_at_once_and_half_the_instances() {
-    let mut fleet = Fleet::up("--jobs 6 --slots 2 --max 5 --job-seconds 3");
+    let mut fleet = Fleet::up("--jobs 6 --slots 2 --max 5 --job-duration 3s");
     let mut most = 0;
     fleet.until("all jobs to be done", |fleet| {
         most = living(fleet).map(|it| it.jobs.len()).chain([most]).max().unwrap_or(0);

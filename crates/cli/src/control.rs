@@ -6,10 +6,11 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::Subcommand;
+use lightsout_io::command_line::duration_within;
 use serde_json::{Value, json};
 
 use crate::{
-    duration,
+    duration::{self, DAY},
     fleet_client::{FleetClient, resolve},
     fleet_dir::FleetDir,
     group::{self, logs::Source},
@@ -21,7 +22,7 @@ pub(crate) enum FleetCommand {
     /// Put jobs into the queue
     #[command(after_help = "\
 Examples:
-  lightsout enqueue --count 10 --seconds 20
+  lightsout enqueue --count 10 --job-duration 20s
   lightsout enqueue -- sh -c 'echo hello; sleep 5'
   lightsout enqueue --image debian:12 -- cat /etc/os-release")]
     Enqueue {
@@ -32,8 +33,11 @@ Examples:
         #[arg(long, value_name = "IMAGE")]
         image: Option<String>,
         /// How long a job without a command sleeps
-        #[arg(long, value_name = "SECONDS", default_value_t = 4.0, conflicts_with = "argv")]
-        seconds: f64,
+        #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = duration_within(Duration::ZERO, DAY), conflicts_with = "argv")]
+        job_duration: Duration,
+        /// What --job-duration was
+        #[arg(long, hide = true, value_name = "SECONDS", value_parser = duration::seconds, conflicts_with_all = ["argv", "job_duration"])]
+        seconds: Option<Duration>,
         /// The tags that a runner must have
         #[arg(long, value_name = "A,B", value_delimiter = ',')]
         tags: Vec<String>,
@@ -50,7 +54,7 @@ Examples:
         #[command(flatten)]
         instance: InstanceArgs,
         /// How long until the cloud ends it [default: 120s on AWS, 30s on Azure]
-        #[arg(long = "in", value_name = "SPAN", value_parser = duration::parse_duration)]
+        #[arg(long = "in", value_name = "DURATION", value_parser = duration::parse_duration)]
         within: Option<Duration>,
     },
     /// Recommend an instance to rebalance: a spot interruption is likely
@@ -113,8 +117,8 @@ pub(crate) struct OutputArgs {
 /// Does what was asked and says so.
 pub(crate) async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<ExitCode> {
     match command {
-        FleetCommand::Enqueue { count, image, seconds, tags, json, argv } => {
-            ensure!((0.0..=86_400.0).contains(&seconds), "--seconds is between 0 and 86400");
+        FleetCommand::Enqueue { count, image, job_duration, seconds, tags, json, argv } => {
+            let seconds = seconds.unwrap_or(job_duration).as_secs_f64();
             let body = json!({ "count": count, "image": image, "argv": argv, "seconds": seconds, "tags": tags });
             let answer = FleetClient::find(fleet_dir)?.post("jobs", &body).await?;
             let ids: Vec<u64> = answer["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();

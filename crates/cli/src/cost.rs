@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
     /// How far back
-    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration::parse_duration)]
     since: Duration,
     /// Until this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::explain::time)]

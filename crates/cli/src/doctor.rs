@@ -32,7 +32,7 @@ Examples:
 Exit status: 0 when nothing is wrong, though there may be warnings; 1 when something is; 2 for arguments or settings that cannot work.")]
 pub(crate) struct Args {
     /// Settings of the scaler, files or folders
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    #[arg(short, long, value_name = "PATH", num_args = 1.., required = true)]
     config: Vec<PathBuf>,
     /// Settings of the pools' agents: with them hooks, protection and all rights of the instances' role can be judged
     #[arg(long, value_name = "PATH", num_args = 1..)]

@@ -4,6 +4,16 @@ use std::time::Duration;
 
 pub(crate) use lightsout_core::duration::{format_duration, parse_duration};
 
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+
+/// Seconds, as flags had them before they were durations: `4`, or `0.3`.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    span.filter(|span| *span <= DAY).ok_or_else(|| "write seconds, 86400 at most".to_owned())
+}
+
 /// A short form for tables: `0.0s`, `7.3s`, `42s`, `3m05s`, `2h07m`.
 pub(crate) fn short(span: Duration) -> String {
     let seconds = span.as_secs();

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
     /// How far back the log groups are read
-    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
+    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
     since: Duration,
     /// As it was at this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -40,7 +40,7 @@ Exit status: 0 when each instance was told (with --wait: when all have ended), 1
         #[command(flatten)]
         targets: Targets,
         /// Wait for so long at most until they have ended
-        #[arg(long, value_name = "SPAN", value_parser = crate::duration::parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse_duration)]
         wait: Option<std::time::Duration>,
     },
     /// Take a drain back, as long as the instance has not retired

@@ -36,7 +36,7 @@ Exit status: 0 for a policy, or when nothing that is needed is missing; 1 when s
 arguments, settings or policies that cannot be read.")]
 pub(crate) struct Args {
     /// Settings of a scaler, files or folders
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["agent", "operator"], conflicts_with_all = ["agent", "operator"])]
+    #[arg(short, long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["agent", "operator"], conflicts_with_all = ["agent", "operator"])]
     config: Vec<PathBuf>,
     /// Settings of an agent, files or folders
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "operator")]

@@ -20,12 +20,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use lightsout_core::record::Record;
-use lightsout_io::command_line::Failure;
+use lightsout_io::command_line::{Failure, duration_within};
 use lightsout_simulate::{Boots, Fleet, History, Outcome, PEERS, Setup, Trace, from_csv, from_records, made, simulate};
 
 use self::{grid::Variant, report::Report};
 use crate::{
-    cost, duration,
+    cost,
+    duration::{self, HOUR, SECOND},
     evidence::{Gathered, files},
 };
 
@@ -70,29 +71,29 @@ pub(crate) struct Args {
     /// Try pool.schedule beside the present one: entries with a semicolon between them, or `none`; may be given several times
     #[arg(long, value_name = "ENTRIES")]
     schedule: Vec<String>,
-    /// pool.zone for --schedule: UTC, a POSIX rule, or a name such as Europe/Berlin [default: that of --config]
+    /// What pool.zone is for --schedule: UTC, a POSIX rule, or a name such as Europe/Berlin [default: that of --config]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
-    /// agent.idle_timeout; `never` for instances that stay [default: the present one, and 2m,5m,10m,20m,30m]
-    #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = grid::idle_timeout)]
+    /// Values of agent.idle_timeout to try; `never` for instances that stay [default: the present one, and 2m,5m,10m,20m,30m]
+    #[arg(long, value_name = "DURATION,...", value_delimiter = ',', value_parser = grid::idle_timeout)]
     idle_timeout: Vec<grid::IdleTimeout>,
-    /// pool.spare [default: the present one, and 0,1,2]
+    /// Values of pool.spare to try [default: the present one, and 0,1,2]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     spare: Vec<u32>,
     /// Jobs that an instance takes at once; they are taken to run as fast as alone [default: the present number, or 1]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000))]
     slots: Vec<u32>,
     /// From one tick of the scaler to the next [default: the present one, or 10s]
-    #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = grid::tick)]
+    #[arg(long, value_name = "DURATION,...", value_delimiter = ',', value_parser = duration_within(SECOND, HOUR))]
     tick: Vec<Duration>,
     /// Whether a webhook makes the scaler look at once [default: on where the pool has one]
     #[arg(long, value_name = "off|on,...", value_delimiter = ',', value_parser = grid::on_off)]
     webhook: Vec<bool>,
     /// How long instances take from their start until they are ready; each draws one of these [default: as the records tell, else 90s]
-    #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = duration::parse_duration)]
+    #[arg(long, value_name = "DURATION,...", value_delimiter = ',', value_parser = duration::parse_duration)]
     boot: Vec<Duration>,
     /// From a raise to the start of the machine
-    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse_duration)]
     launch: Duration,
     /// The group's smallest size
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -110,13 +111,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "price")]
     prices: Vec<PathBuf>,
     /// Advise the cheapest settings with which 95 % of the jobs wait no longer than this [default: than now]
-    #[arg(long, value_name = "SPAN", value_parser = duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_duration)]
     p95: Option<Duration>,
     /// Play the jobs by the rules and defaults of other systems, too
     #[arg(long)]
     peers: bool,
     /// Decides everything that is left to chance; the same seed gives the same report
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Print the report as one JSON object
     #[arg(long)]

@@ -256,7 +256,7 @@ async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<Soc
     let options = LocalCloudOptions {
         azure: AzureOptions {
             seed: args.seed ^ config.fleet_dir.seed(),
-            boot: Duration::from_secs_f64(args.boot_seconds),
+            boot: args.boot(),
             // A fleet that lives a day in a minute asks as much in a minute.
             limits: false,
             ..AzureOptions::default()
@@ -264,7 +264,7 @@ async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<Soc
         cloud: CloudOptions {
             region: REGION.to_owned(),
             seed: args.seed ^ config.fleet_dir.seed(),
-            boot: Duration::from_secs_f64(args.boot_seconds),
+            boot: args.boot(),
             ..CloudOptions::default()
         },
         port: args.port,

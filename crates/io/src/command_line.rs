@@ -1,8 +1,11 @@
 //! What the programs have in common as commands: how they begin, how they end, and the flags that several of them have.
 
-use std::{fmt::Display, net::SocketAddr, process::ExitCode};
+use std::{fmt::Display, net::SocketAddr, process::ExitCode, time::Duration};
 
-use lightsout_core::settings::MetricsSettings;
+use lightsout_core::{
+    duration::{format_duration, parse_duration},
+    settings::MetricsSettings,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::log::{self, Format};
@@ -85,6 +88,18 @@ impl LogArgs {
     /// When the level cannot be read.
     pub fn init(&self) -> Result<(), Failure> {
         log::init(self.log_format, self.log.as_deref()).map_err(Failure::refused)
+    }
+}
+
+/// Reads a duration from `least` to `most`.
+pub fn duration_within(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| match parse_duration(text) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        Ok(_) => Err(format!("write a duration from {} to {}", format_duration(least), format_duration(most))),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -20,8 +20,7 @@ const TICK: &str = "2s";
 const OWN_SHARE: f64 = 300.0;
 
 pub(crate) fn measure(programs: &Programs, samples: usize, report: &mut Report) -> Result<()> {
-    let mut fleet =
-        Fleet::start(programs, &format!("--max 1 --boot-seconds 0.5 --idle-timeout {IDLE}ms --tick {TICK}"))?;
+    let mut fleet = Fleet::start(programs, &format!("--max 1 --boot 500ms --idle-timeout {IDLE}ms --tick {TICK}"))?;
     let (mut raises, mut begins, mut asks, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for sample in 0..samples {
         // Spread over the tick, or every job would come at the same moment of it.

@@ -23,7 +23,7 @@ const WORK: u32 = 60;
 pub(crate) const BUSY: Duration = Duration::from_secs(40);
 
 pub(crate) fn measure(programs: &Programs, window: Duration, samples: usize, report: &mut Report) -> Result<()> {
-    let arguments = format!("--min {SIZE} --max {} --boot-seconds 0.5 --idle-timeout 1h --tick 10s", SIZE + 1);
+    let arguments = format!("--min {SIZE} --max {} --boot 500ms --idle-timeout 1h --tick 10s", SIZE + 1);
     let mut fleet = Fleet::start(programs, &arguments)?;
     fleet.until_idle(SIZE)?;
     thread::sleep(SETTLE);

@@ -24,7 +24,7 @@ pub(crate) fn measure(programs: &Programs, window: Duration, report: &mut Report
     fs::write(&wrapper, format!("#!/bin/sh\nexec '{}' \"$@\" --emf\n", programs.scaler.display()))?;
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
     let arguments = format!(
-        "--min {SIZE} --max {} --boot-seconds 0.5 --idle-timeout 1h --tick 10s --agent-settings {}",
+        "--min {SIZE} --max {} --boot 500ms --idle-timeout 1h --tick 10s --agent-settings {}",
         SIZE + 1,
         settings.display()
     );

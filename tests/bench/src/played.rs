@@ -27,7 +27,7 @@ const MAX: u32 = 6;
 
 pub(crate) fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
     let arguments = format!(
-        "--no-docker --max {MAX} --boot-seconds {} --idle-timeout {}s --tick {}s",
+        "--no-docker --max {MAX} --boot {}s --idle-timeout {}s --tick {}s",
         IN_SERVICE.as_secs(),
         IDLE.as_secs(),
         TICK.as_secs()

@@ -46,7 +46,7 @@ struct Held {
 }
 
 pub(crate) fn measure(programs: &Programs, launches: usize, report: &mut Report) -> Result<()> {
-    let arguments = format!("--max {SIZE} --boot-seconds 0.2 --idle-timeout 1s --tick 1s --no-docker");
+    let arguments = format!("--max {SIZE} --boot 200ms --idle-timeout 1s --tick 1s --no-docker");
     let mut fleet = Fleet::start(programs, &arguments)?;
     let steady = fleet.enqueue(86_400.0)?;
     let id = fleet.until("an instance that works all the time", |fleet| {

@@ -25,7 +25,7 @@ pub(crate) struct Source {
     #[arg(long, value_name = "NAME")]
     pub(crate) log_group: Option<String>,
     /// How far back the log group is read
-    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = crate::duration::parse_duration, requires = "log_group")]
+    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = crate::duration::parse_duration, requires = "log_group")]
     pub(crate) since: Duration,
     /// How many lines of the journal
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -39,7 +39,7 @@ pub(crate) struct Hold {
     #[command(flatten)]
     pub(super) targets: Targets,
     /// For how long
-    #[arg(long = "for", value_name = "SPAN", default_value = "1h", value_parser = duration::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration::parse_duration)]
     pub(super) span: Duration,
 }
 

@@ -6,11 +6,11 @@ use lightsout_core::{
     agent::policy::AgentPolicy,
     scaling::{ScalerPolicy, Schedule},
 };
-use lightsout_io::command_line::Failure;
+use lightsout_io::command_line::{Failure, duration_within};
 use lightsout_simulate::LightsoutSettings;
 
 use super::{Args, present::shown};
-use crate::duration::{format_duration, parse_duration};
+use crate::duration::{DAY, SECOND, format_duration};
 
 /// The most combinations that one report has lines for.
 const MOST: usize = 1_000;
@@ -109,16 +109,8 @@ pub(super) fn idle_timeout(text: &str) -> Result<IdleTimeout, String> {
     if text == "never" {
         return Ok(IdleTimeout(None));
     }
-    let span = parse_duration(text).map_err(|error| format!("{error}, or never"))?;
-    if span < Duration::from_secs(1) {
-        return Err("an instance stays for 1s at least".to_owned());
-    }
+    let span = duration_within(SECOND, 30 * DAY)(text).map_err(|error| format!("{error}, or never"))?;
     Ok(IdleTimeout(Some(span)))
-}
-
-pub(super) fn tick(text: &str) -> Result<Duration, String> {
-    let span = parse_duration(text).map_err(|error| error.to_string())?;
-    if span < Duration::from_secs(1) { Err("the scaler ticks once a second at most".to_owned()) } else { Ok(span) }
 }
 
 pub(super) fn on_off(text: &str) -> Result<bool, String> {

@@ -2,17 +2,16 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use lightsout_io::command_line::Failure;
+use lightsout_io::command_line::{Failure, duration_within};
 use lightsout_localcloud::{Fault, NewJobs, PlatformKind};
 use serde_json::json;
 
 use super::cloud::CloudKind;
 use crate::{
-    cost, duration,
+    cost,
+    duration::{self, DAY, HOUR, SECOND},
     web::{self, LOOPBACK},
 };
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// What an instance of the fleet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,8 +57,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Work", value_parser = clap::value_parser!(u32).range(..=100_000))]
     jobs: u32,
     /// How long a job takes; each takes between half and one and a half of it
-    #[arg(long, value_name = "SECONDS", default_value_t = 4.0, help_heading = "Work")]
-    job_seconds: f64,
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = duration_within(Duration::ZERO, DAY), help_heading = "Work")]
+    job_duration: Duration,
+    /// What --job-duration was
+    #[arg(long, hide = true, value_name = "SECONDS", value_parser = duration::seconds, conflicts_with = "job_duration")]
+    job_seconds: Option<Duration>,
     /// Where chance starts: the same seed in the same place gives the same jobs and instance ids
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Work")]
     pub(crate) seed: u64,
@@ -92,13 +94,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Fleet", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) slots: u32,
     /// From launch to in service
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, help_heading = "Fleet")]
-    pub(crate) boot_seconds: f64,
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration_within(Duration::ZERO, HOUR), help_heading = "Fleet")]
+    boot: Duration,
+    /// What --boot was
+    #[arg(long, hide = true, value_name = "SECONDS", value_parser = duration::seconds, conflicts_with = "boot")]
+    boot_seconds: Option<Duration>,
     /// How long an instance stays without a job
-    #[arg(long, value_name = "SPAN", default_value = "8s", value_parser = duration::parse_duration, help_heading = "Fleet")]
+    #[arg(long, value_name = "DURATION", default_value = "8s", value_parser = duration_within(SECOND, 30 * DAY), help_heading = "Fleet")]
     pub(crate) idle_timeout: Duration,
     /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
-    #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse_duration, help_heading = "Fleet")]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration_within(SECOND, HOUR), help_heading = "Fleet")]
     pub(crate) tick: Duration,
     /// Have the platform post its webhook to the scaler, which then looks at once; where it has one
     #[arg(long, help_heading = "Fleet")]
@@ -171,10 +176,6 @@ impl Args {
             (!aws && self.launch_hook, "--launch-hook is for --cloud aws: a scale set has none; leave it out"),
             (self.max == 0, "--max 0 leaves no room for an instance; use 1 or more"),
             (self.min > self.max, "--min is above --max; lower the one or raise the other"),
-            (!(0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400"),
-            (!(0.0..=3_600.0).contains(&self.boot_seconds), "--boot-seconds is between 0 and 3600"),
-            (self.idle_timeout < SECOND, "--idle-timeout is at least 1s"),
-            (self.tick < SECOND, "--tick is at least 1s"),
         ];
         wrong.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, why)| Err(Failure::refused(why)))
     }
@@ -195,10 +196,15 @@ impl Args {
         })
     }
 
+    /// From launch to in service.
+    pub(crate) fn boot(&self) -> Duration {
+        self.boot_seconds.unwrap_or(self.boot)
+    }
+
     /// The first jobs, each with its own length.
     pub(crate) fn first_jobs(&self) -> impl Iterator<Item = NewJobs> {
         let mut chance = SplitMix64(self.seed);
-        let seconds = self.job_seconds;
+        let seconds = self.job_seconds.unwrap_or(self.job_duration).as_secs_f64();
         (0..self.jobs).map(move |_| NewJobs {
             seconds: (seconds * (0.5 + chance.next()) * 10.0).round() / 10.0,
             ..NewJobs::default()
@@ -250,12 +256,14 @@ mod tests {
     #[test]
     fn jobs_spread_around_their_length_and_repeat_with_the_seed() {
         let seconds = |line: &str| args(line).first_jobs().map(|job| job.seconds).collect::<Vec<_>>();
-        let jobs = seconds("--jobs 200 --job-seconds 4");
+        let jobs = seconds("--jobs 200 --job-duration 4s");
         assert_eq!(jobs.len(), 200);
         assert!(jobs.iter().all(|seconds| (2.0..=6.0).contains(seconds)));
         let mean = jobs.iter().sum::<f64>() / 200.0;
         assert!((3.5..4.5).contains(&mean), "{mean}");
         assert_eq!(jobs, seconds("--jobs 200"));
+        assert_eq!(jobs, seconds("--jobs 200 --job-seconds 4.0"), "its former name");
+        assert_eq!([args("--boot 300ms").boot(), args("--boot-seconds 0.3").boot()], [Duration::from_millis(300); 2]);
         assert_ne!(jobs, seconds("--jobs 200 --seed 2"));
     }
 
@@ -281,16 +289,20 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_before_anything_starts() {
+        for line in ["--machine-image a:1", "--max 0", "--min 6"] {
+            assert!(args(line).check().is_err(), "{line}");
+        }
         for line in [
-            "--machine-image a:1",
-            "--max 0",
-            "--min 6",
             "--job-seconds 1e9",
+            "--job-seconds 1 --job-duration 1s",
+            "--job-duration 25h",
+            "--job-duration 4",
             "--boot-seconds NaN",
+            "--boot 2h",
             "--idle-timeout 10ms",
             "--tick 0",
         ] {
-            assert!(args(line).check().is_err(), "{line}");
+            assert!(Line::try_parse_from(format!("up {line}").split_whitespace()).is_err(), "{line}");
         }
         assert!(args("").check().is_ok());
         assert!(args("--jobs 0 --keep --min 2 --max 2").check().is_ok());
