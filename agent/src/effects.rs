@@ -12,8 +12,8 @@ use lightsout_core::{
         action::Rung,
         event::Event,
         host::{
-            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
-            Prepared, RunnerSeen, ToldToDrain,
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, Prepared,
+            RunnerSeen, ToldToDrain,
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
@@ -119,8 +119,9 @@ impl Effects {
                 Ok(None) => HostResult::Runner(Ok(None)),
                 Err(why) => HostResult::Runner(Err(why)),
             },
-            HostEffect::LookForRoom => HostResult::Shortage(self.space.look().await),
-            HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
+            HostEffect::LookForRoom => HostResult::Room(self.space.look().await),
+            HostEffect::LookForCleaning => HostResult::Done(self.space.is_over()),
+            HostEffect::MakeRoom { within } => HostResult::Cleaned(self.space.make_room(within).await),
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
                 match self.runner.user() {
@@ -178,13 +179,6 @@ impl Effects {
                 Err(why) => Err(ExchangeError::new(ErrorKind::Refused, why)),
                 Ok(()) => self.platform.open().await.map(|_| PlatformAnswer::Done),
             }),
-            // Before any runner starts, and before one takes jobs again: nothing begins to make room between the two.
-            HostEffect::Platform { call: call @ (PlatformCall::Register | PlatformCall::Undrain), within } => {
-                HostResult::Platform(match self.space.is_over() {
-                    Ok(()) => self.platform.call(call, within, &self.launch).await,
-                    Err(why) => Err(ExchangeError::new(ErrorKind::Unreachable, why)),
-                })
-            }
             HostEffect::Platform { call, within } => {
                 HostResult::Platform(self.platform.call(call, within, &self.launch).await)
             }

@@ -203,6 +203,8 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
         Outcome::Failed(why) | Outcome::Rejected(why) => tracing::warn!(?request, why, "failed"),
         Outcome::Short(what) => tracing::warn!(?request, "too little room for a job: {what}"),
+        Outcome::StillShort { what, said } => tracing::warn!(said, "room was made, and there is too little: {what}"),
+        Outcome::RoomUnknown => tracing::warn!("room was made, and how much there is cannot be told; serving"),
         Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
         | Outcome::Unneeded

@@ -4,7 +4,7 @@ mod cleaner;
 mod look;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io, iter,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -13,12 +13,11 @@ use std::{
 
 use lightsout_core::{
     agent::event::Event,
-    duration::not_within,
     settings::AgentSettings,
-    space::{FileSystem, SpaceNeeds, Stock},
+    space::{FileSystem, Room, SpaceNeeds, Stock},
 };
 use rustix::fs::statvfs;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 pub(crate) use self::cleaner::Cleaner;
 use self::look::Looks;
@@ -31,10 +30,6 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long one look may take: a network file system may not answer.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
-/// The pause between two looks at whether an earlier cleaning is over, or at what could not be told.
-const POLL: Duration = Duration::from_secs(1);
-/// How long it is tried to tell how much is free once room was made.
-const DOUBT: Duration = Duration::from_secs(60);
 /// The engine's settings, and where its data are without any (Docker documentation, "dockerd", Linux), for as long as it has not said.
 pub(crate) const ENGINE_SETTINGS: &str = "/etc/docker/daemon.json";
 const ENGINE_DATA: &str = "/var/lib/docker";
@@ -54,15 +49,11 @@ pub(crate) struct Space {
     folders: Vec<PathBuf>,
     /// The operator's own program that makes room.
     clean: Option<Cleaner>,
-    /// How long making room may take.
-    limit: Duration,
     /// The engine whose leavings are removed where there is no such program.
     engine: Option<Arc<Engine>>,
     /// Where its data are, once it has said so.
     engine_data: OnceLock<PathBuf>,
     looks: Looks,
-    /// How long what cannot be told is looked at again.
-    doubt: Duration,
     /// Locked for as long as room is being made, by this agent or by what an earlier one started. In memory: the disk may be full.
     lock: PathBuf,
 }
@@ -74,11 +65,9 @@ impl Space {
             needs: settings.space.clone(),
             folders: folders(Some(settings)),
             clean,
-            limit: settings.policy.clean_timeout,
             engine: engine.filter(|_| settings.jobs_use_engine()),
             engine_data: OnceLock::new(),
             looks: Looks::within(LOOK_TIMEOUT),
-            doubt: DOUBT,
             lock: settings.socket.with_file_name("clean.lock"),
         }
     }
@@ -91,36 +80,40 @@ impl Space {
             space.warn_of_untold().await;
             loop {
                 space.ask_engine().await;
-                // What cannot be told is no shortage.
-                if let Some(shortage) = space.shortage().await {
-                    let was = std::mem::replace(&mut short, shortage.is_some());
-                    if let (Some(why), false) = (&shortage, was) {
-                        tracing::warn!("too little room for another job: {why}");
-                    }
-                    if (was || short) && inputs.send(Input::Event(Event::Shortage(shortage))).await.is_err() {
-                        return;
-                    }
+                let room = space.room().await;
+                if let (Room::Short(why), false) = (&room, short) {
+                    tracing::warn!("too little room for another job: {why}");
+                }
+                // That there is still enough is no news.
+                let news = short || room != Room::Enough;
+                short = matches!(room, Room::Short(_)) || (short && room == Room::Unknown);
+                if news && inputs.send(Input::Event(Event::Room(room))).await.is_err() {
+                    return;
                 }
                 tokio::time::sleep(PERIOD).await;
             }
         });
     }
 
-    /// What there is too little of now, as far as that can be told in time.
-    pub(crate) async fn look(self: &Arc<Self>) -> Option<String> {
+    /// Looks once, where the engine says by now that its data are.
+    pub(crate) async fn look(self: &Arc<Self>) -> Room {
         let _ = timeout(LOOK_TIMEOUT, self.ask_engine()).await;
-        self.shortage().await.flatten()
+        self.room().await
     }
 
-    /// What there is too little of, if anything; `None` when that could not be told in time.
-    async fn shortage(self: &Arc<Self>) -> Option<Option<String>> {
+    /// Whether there is room, as far as that can be told in time.
+    async fn room(self: &Arc<Self>) -> Room {
         let space = Arc::clone(self);
         let looking = move || {
             let folders = space.folders.iter().cloned().chain(space.engine_folder());
             let found: Vec<_> = folders.filter_map(|folder| file_system(&folder).ok()).collect();
             space.needs.shortage(&found, space.needs.memory.and_then(|_| memory()))
         };
-        self.looks.take(looking).await
+        match self.looks.take(looking).await {
+            Some(Some(what)) => Room::Short(what),
+            Some(None) => Room::Enough,
+            None => Room::Unknown,
+        }
     }
 
     /// Where the engine keeps images and containers.
@@ -166,44 +159,21 @@ impl Space {
         }
     }
 
-    /// Makes room, unless there is enough; whether it had to. An error says of what there is too little then.
-    pub(crate) async fn make_room(self: &Arc<Self>) -> Result<bool, String> {
-        let file = timeout(self.limit, self.take_lock()).await.map_err(|_| {
-            let what = "what an earlier agent began to make room did not end";
-            not_within(what, self.limit, "see what it waits for; agent.clean_timeout gives it longer")
-        })??;
-        if self.shortage().await == Some(None) {
-            return Ok(false);
-        }
+    /// Makes room once; what came of it. The lock is held for as long as it lasts, also by what outlives this agent.
+    ///
+    /// # Errors
+    /// When it cannot be begun, since it is under way already or the lock cannot be made.
+    pub(crate) async fn make_room(&self, within: Duration) -> Result<String, String> {
+        let failed = |error: io::Error| format!("no room can be made: {}: {error}", self.lock.display());
+        let lock = File::create(&self.lock).map_err(failed)?;
+        lock.try_lock().map_err(|error| failed(error.into()))?;
         let said = match (&self.clean, &self.engine) {
-            (Some(cleaner), _) => cleaner.run(&file, self.limit).await,
-            (None, Some(engine)) => engine.prune(self.limit).await,
+            (Some(cleaner), _) => cleaner.run(&lock, within).await,
+            (None, Some(engine)) => engine.prune(within).await,
             (None, None) => "there is nothing to remove without a program of yours (agent.clean)".into(),
         };
         tracing::info!(said, "made room for jobs");
-        let deadline = Instant::now() + self.doubt;
-        loop {
-            match self.shortage().await {
-                Some(None) => return Ok(true),
-                Some(Some(shortage)) => return Err(format!("{shortage}; {said}")),
-                None if Instant::now() < deadline => tokio::time::sleep(POLL).await,
-                None => {
-                    tracing::warn!("how much is free cannot be told; serving, since that is no shortage");
-                    return Ok(true);
-                }
-            }
-        }
-    }
-
-    async fn take_lock(&self) -> Result<File, String> {
-        let file = File::create(&self.lock).map_err(|error| format!("{}: {error}", self.lock.display()))?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(POLL).await,
-                Err(TryLockError::Error(error)) => return Err(format!("{}: {error}", self.lock.display())),
-            }
-        }
+        Ok(said)
     }
 }
 

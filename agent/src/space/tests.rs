@@ -6,8 +6,10 @@ use tempfile::TempDir;
 
 use super::*;
 
+const LONG: Duration = Duration::from_secs(60);
+
 /// Room of which there is too little as long as the file is there, by a folder whose file system is never free enough then.
-fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
+fn space(folder: &TempDir, program: &str) -> Arc<Space> {
     let file = folder.path().join("clean");
     fs::write(&file, format!("#!/bin/sh\ncd {}\n{program}\n", folder.path().display())).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
@@ -24,11 +26,9 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
             unit: false,
             output: folder.path().join("clean.output"),
         }),
-        limit,
         engine: None,
         engine_data: OnceLock::new(),
         looks: Looks::within(LOOK_TIMEOUT),
-        doubt: Duration::from_millis(10),
         lock: folder.path().join("clean.lock"),
     })
 }
@@ -37,14 +37,14 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
 async fn room_is_made_by_the_program_and_measured_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let useless = space(&folder, "exit 3", Duration::from_secs(60));
-    let why = useless.make_room().await.unwrap_err();
-    assert!(why.contains("agent.disk_free") && why.contains("exit status: 3"), "{why}");
+    let useless = space(&folder, "exit 3");
+    let said = useless.make_room(LONG).await.unwrap();
+    assert!(said.contains("exit status: 3"), "{said}");
+    assert!(matches!(useless.look().await, Room::Short(what) if what.contains("agent.disk_free")));
     // What is not there has no file system that could be full.
-    let useful = space(&folder, "echo ran >>ran; rmdir full", Duration::from_secs(60));
-    assert_eq!(useful.make_room().await, Ok(true));
-    assert_eq!(useful.make_room().await, Ok(false), "and not again, since there is room");
-    assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\n");
+    let useful = space(&folder, "rmdir full");
+    assert_eq!(useful.make_room(LONG).await.as_deref(), Ok("agent.clean has done its work"));
+    assert_eq!(useful.look().await, Room::Enough);
 }
 
 /// A shell job that may use the engine fills its disk like any other.
@@ -65,12 +65,13 @@ fn the_engine_counts_and_is_cleaned_where_jobs_may_use_it() {
 async fn what_goes_on_after_its_agent_is_known_to_the_next() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full", Duration::from_secs(60));
+    let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full");
     assert_eq!(first.is_over(), Ok(()), "nothing began");
-    assert_eq!(first.make_room().await, Ok(true));
-    let next = space(&folder, "true", Duration::from_millis(300));
+    first.make_room(LONG).await.unwrap();
+    let next = space(&folder, "touch ran");
     assert!(next.is_over().unwrap_err().contains("still being made"), "something of it goes on");
-    assert!(next.make_room().await.unwrap_err().contains("did not end"));
+    assert!(next.make_room(LONG).await.unwrap_err().contains("no room can be made"));
+    assert!(!folder.path().join("ran").exists(), "two at once");
     let pid: i32 = fs::read_to_string(folder.path().join("pid")).unwrap().trim().parse().unwrap();
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     while next.is_over().is_err() {
@@ -81,7 +82,7 @@ async fn what_goes_on_after_its_agent_is_known_to_the_next() {
 #[tokio::test]
 async fn what_cannot_be_known_of_an_earlier_agents_cleaning_is_not_over() {
     let folder = tempfile::tempdir().unwrap();
-    let mut space = space(&folder, "true", Duration::from_secs(60));
+    let mut space = space(&folder, "true");
     fs::write(folder.path().join("file"), "").unwrap();
     Arc::get_mut(&mut space).unwrap().lock = folder.path().join("file/clean.lock");
     assert!(space.is_over().unwrap_err().contains("not known"));
@@ -91,8 +92,8 @@ async fn what_cannot_be_known_of_an_earlier_agents_cleaning_is_not_over() {
 async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let slow = space(&folder, "sleep 60 & wait", Duration::from_millis(300));
-    let why = slow.make_room().await.unwrap_err();
+    let slow = space(&folder, "sleep 60 & wait");
+    let why = slow.make_room(Duration::from_millis(300)).await.unwrap();
     assert!(why.contains("agent.clean_timeout"), "{why}");
     while slow.is_over().is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -103,9 +104,8 @@ async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
 async fn the_program_has_nothing_of_the_agents_surroundings() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let nosy =
-        space(&folder, "env >found; readlink /proc/$$/fd/2 >>found; echo hunter2; exit 3", Duration::from_secs(60));
-    let why = nosy.make_room().await.unwrap_err();
+    let nosy = space(&folder, "env >found; readlink /proc/$$/fd/2 >>found; echo hunter2; exit 3");
+    let why = nosy.make_room(LONG).await.unwrap();
     assert!(why.contains("exit status: 3") && !why.contains("hunter2"), "its words are for the log only: {why}");
     let found = fs::read_to_string(folder.path().join("found")).unwrap();
     // Cargo sets it for tests.
@@ -115,14 +115,14 @@ async fn the_program_has_nothing_of_the_agents_surroundings() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_after_room_was_made_is_no_shortage() {
+async fn what_cannot_be_told_is_said_to_be_so() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let mut dead = space(&folder, "true", Duration::from_secs(60));
+    let mut dead = space(&folder, "true");
     Arc::get_mut(&mut dead).unwrap().looks = Looks::within(Duration::from_millis(10));
     let (server, answer) = std::sync::mpsc::channel::<()>();
     assert_eq!(dead.looks.take(move || _ = answer.recv()).await, None, "the file system does not answer");
-    assert_eq!(dead.make_room().await, Ok(true));
+    assert_eq!(dead.look().await, Room::Unknown);
     drop(server);
 }
 

@@ -274,6 +274,7 @@ impl Agent {
             in_service: self.lifecycle.in_service(),
             proven: self.lifecycle.proven_empty(),
             aborted: self.lifecycle.aborted(),
+            clean_timeout: self.policy().clean_timeout,
         }
     }
 

@@ -80,6 +80,17 @@ pub struct Stock {
     pub free: u64,
 }
 
+/// What a look at the room for another job says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// There is enough.
+    Enough,
+    /// There is too little, and of what.
+    Short(String),
+    /// It cannot be told: a file system does not answer. That is no shortage.
+    Unknown,
+}
+
 /// One file system that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystem {

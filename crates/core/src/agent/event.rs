@@ -7,6 +7,7 @@ use crate::{
     agent::policy::AgentPolicy,
     cloud::{Ending, GroupSize, Membership, StandingOrder, TargetState},
     platform::Drained,
+    space::Room,
     time::Tick,
 };
 
@@ -41,8 +42,8 @@ pub enum Event {
         /// When, on the shell's clock; may have passed.
         at: Tick,
     },
-    /// Whether the instance has too little room for another job, and of what; told again for as long as it lasts.
-    Shortage(Option<String>),
+    /// A look at the room for another job; told again for as long as there is too little.
+    Room(Room),
     /// An operator's order.
     Order(Order),
     /// What stands on the instance for the agent to follow, told when that changes; `None`: nothing any more.
@@ -85,6 +86,15 @@ pub enum Outcome {
     Unneeded,
     /// No runner was registered, since there is too little room for a job; of what.
     Short(String),
+    /// Room was made, and there is too little all the same.
+    StillShort {
+        /// Of what.
+        what: String,
+        /// What came of making it.
+        said: String,
+    },
+    /// Room was made, and how much there is cannot be told.
+    RoomUnknown,
     /// The runner is registered and runs.
     Registered,
     /// The platform's answer to a drain. `Empty` also when no runner runs that could take a job.
@@ -130,12 +140,14 @@ impl Outcome {
         match self {
             Self::NoHook => "no hook of the group waits for that".into(),
             Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) | Self::Short(why) => why,
+            Self::StillShort { what, said } => format!("{what}; {said}"),
             Self::Member(membership) => format!("the group says that {}", membership.in_words()),
             Self::AtFloor => "the group is at its minimum, and does not shrink further".into(),
             Self::NotInGroup => "the group, or this instance in it, is not there".into(),
             Self::InProgress => "another change of the group is in progress".into(),
             Self::Done
             | Self::Unneeded
+            | Self::RoomUnknown
             | Self::Registered
             | Self::Drained(_)
             | Self::Absent

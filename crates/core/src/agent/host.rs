@@ -14,6 +14,7 @@ use crate::{
     cloud::{CloudError, GroupSize, Membership},
     exchange::ExchangeError,
     platform::{Drained, Requests, Signal},
+    space::Room,
     time::Tick,
 };
 
@@ -90,9 +91,13 @@ pub enum HostEffect {
     ForgetToken,
     /// Look whether there is room for a job.
     LookForRoom,
-    /// Make room for jobs, unless there is enough. Until that is over, whatever becomes of the agent, no runner is started and no drain is
-    /// taken back.
-    MakeRoom,
+    /// Look whether room is being made, by this agent or by what an earlier one began.
+    LookForCleaning,
+    /// Make room for jobs, once.
+    MakeRoom {
+        /// How long it may take.
+        within: Duration,
+    },
     /// Take a snapshot of all probes, begun after this.
     Snapshot,
     /// Ask the cloud.
@@ -184,12 +189,12 @@ pub enum ToldToDrain {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostResult {
-    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `ForgetToken`, `ReleaseClients`.
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `LookForCleaning` (done: none is under way), `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
-    /// `MakeRoom`: whether anything had to be removed, or why there still is too little.
-    Room(Result<bool, String>),
-    /// `LookForRoom`: of what there is too little. What cannot be told is no shortage.
-    Shortage(Option<String>),
+    /// `LookForRoom`.
+    Room(Room),
+    /// `MakeRoom`: what came of it, in words, or why it was not begun.
+    Cleaned(Result<String, String>),
     /// `Prepare`.
     Prepared(Prepared),
     /// `FindRunner`: the runner, if there is one.

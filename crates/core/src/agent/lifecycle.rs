@@ -170,7 +170,7 @@ impl Lifecycle {
             Event::Rebalance => self.reasons.set_rebalance(true),
             Event::RebalanceLifted => self.reasons.set_rebalance(false),
             Event::RunnerExpires { at } => self.reasons.set_runner_expires(Some(at)),
-            Event::Shortage(shortage) => self.take_shortage(shortage),
+            Event::Room(room) => self.take_room(room),
             Event::Order(Order::Drain) => self.orders.drain(),
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.orders.hold_until(until),

@@ -7,6 +7,7 @@ mod cloud;
 mod deregister;
 mod drain;
 mod ending;
+mod make_room;
 mod ready;
 mod register;
 mod signal_drain;
@@ -53,7 +54,7 @@ impl<S> Next<S> {
 }
 
 /// Where an operation is, while an effect is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Save,
     Prepare,
@@ -67,7 +68,7 @@ enum Step {
         deadline: bool,
     },
     Deregister(deregister::Step),
-    MakeRoom,
+    MakeRoom(make_room::Step),
     Probe,
     Cloud(cloud::Step),
 }
@@ -81,6 +82,8 @@ pub(super) struct LifecycleView {
     pub(super) proven: bool,
     /// Whether jobs are failed for a deadline of the cloud.
     pub(super) aborted: bool,
+    /// How long making room may take.
+    pub(super) clean_timeout: Duration,
 }
 
 /// What operations know beside their own step.
@@ -139,10 +142,10 @@ impl Operations {
     /// Begins an operation, or has it wait for its turn.
     pub(super) fn start(&mut self, action: Action, view: LifecycleView, now: Tick) {
         if action.request == Request::Deregister {
-            // The instance goes now, and its runner with it: what is still being told to that one is no matter any more.
-            let told = |request| matches!(request, Request::Drain | Request::Undrain);
-            self.running.retain(|_, (other, _)| !told(other.request));
-            self.waiting.retain(|other| !told(other.request));
+            // The instance goes now, and its runner with it: what is still being told to that one is no matter any more, nor is room for jobs.
+            let idle = |request| matches!(request, Request::Drain | Request::Undrain | Request::MakeRoom);
+            self.running.retain(|_, (other, _)| !idle(other.request));
+            self.waiting.retain(|other| !idle(other.request));
         }
         if touches_runner(action.request) && self.running.values().any(|(other, _)| touches_runner(other.request)) {
             self.waiting.push_back(action);
@@ -247,13 +250,13 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::GetReady => (HostEffect::FindRunner, Step::GetReady(ready::Step::Find)),
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
-        Request::Undrain => undrain::first(cx),
+        Request::Undrain => undrain::first(),
         Request::Abort { within } => {
             let step = Step::Abort { step: abort::Step::Find { within }, deadline: cx.view.aborted };
             (HostEffect::FindRunner, step)
         }
         Request::Deregister => deregister::first(cx),
-        Request::MakeRoom => (HostEffect::MakeRoom, Step::MakeRoom),
+        Request::MakeRoom => make_room::first(cx),
         Request::Probe => (HostEffect::Snapshot, Step::Probe),
         Request::Describe
         | Request::GroupSize
@@ -297,12 +300,7 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
             abort::next(step, result, deadline && !cx.view.aborted, cx).map(|step| Step::Abort { step, deadline })
         }
         Step::Deregister(step) => deregister::next(step, result, cx).map(Step::Deregister),
-        Step::MakeRoom => Next::Done(match result {
-            HostResult::Room(Ok(true)) => Outcome::Done,
-            HostResult::Room(Ok(false)) => Outcome::Unneeded,
-            HostResult::Room(Err(why)) => Outcome::Failed(why),
-            other => unexpected(&other),
-        }),
+        Step::MakeRoom(step) => make_room::next(step, result, cx).map(Step::MakeRoom),
         Step::Probe => Next::Done(match result {
             HostResult::Snapshot { activity, token_refused } => {
                 if token_refused {

@@ -10,6 +10,7 @@ use lightsout_core::{
     },
     cloud::Membership,
     platform::Drained,
+    space::Room,
 };
 
 use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, secs};
@@ -18,7 +19,7 @@ const FULL: LeaveReason = LeaveReason::Full;
 
 /// One look that finds it.
 fn look(rig: &mut Rig) {
-    rig.event(Event::Shortage(Some("0 B are free in /data, less than agent.disk_free".into())));
+    rig.event(Event::Room(Room::Short("0 B are free in /data, less than agent.disk_free".into())));
 }
 
 /// As many as count.
@@ -201,7 +202,7 @@ fn a_peak_that_passes_drains_nobody() {
     for _ in 0..10 {
         look(&mut rig);
         look(&mut rig);
-        rig.event(Event::Shortage(None));
+        rig.event(Event::Room(Room::Enough));
         assert_eq!(rig.phase(), Phase::Busy, "a job's own peak");
         rig.pass(secs(5));
     }
@@ -229,6 +230,45 @@ fn making_room_that_does_not_end_is_not_waited_for() {
         rig.complete(answer, Outcome::Done);
         assert_eq!(rig.phase(), Phase::Retiring { why }, "too late");
     }
+}
+
+#[test]
+fn what_cannot_be_told_is_neither_a_shortage_nor_its_end() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    for _ in 0..10 {
+        rig.event(Event::Room(Room::Unknown));
+        rig.pass(secs(5));
+    }
+    assert_eq!(rig.phase(), Phase::Busy);
+    for _ in 0..3 {
+        assert_eq!(rig.phase(), Phase::Busy);
+        look(&mut rig);
+        rig.event(Event::Room(Room::Unknown));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: FULL });
+}
+
+#[test]
+fn room_that_was_made_and_cannot_be_told_is_served_in() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    short(&mut rig);
+    emptied(&mut rig);
+    rig.answer(Request::MakeRoom, Outcome::RoomUnknown);
+    assert!(rig.lifecycle.status().note.unwrap().contains("cannot be told"));
+    look(&mut rig);
+    look(&mut rig);
+    back(&mut rig);
+}
+
+#[test]
+fn an_instance_that_stays_full_says_what_was_seen_last_and_what_came_of_it() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    short(&mut rig);
+    emptied(&mut rig);
+    let (what, said) = ("7 B are free in /data".to_owned(), "nothing was left to remove".to_owned());
+    rig.answer(Request::MakeRoom, Outcome::StillShort { what, said });
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Broken });
+    assert_eq!(rig.lifecycle.status().note.unwrap(), "7 B are free in /data; nothing was left to remove");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use lightsout_core::{
         policy::{AgentPolicy, Protection},
     },
     cloud::{Ending, Membership, TargetState},
+    space::Room,
     time::Tick,
 };
 
@@ -220,7 +221,7 @@ fn age_and_a_risk_count_while_it_drains_for_a_weaker_reason_and_for_no_stronger_
     let policy = || AgentPolicy { max_age: Some(secs(900)), idle_timeout: None, ..AgentPolicy::default() };
     let full = |rig: &mut Rig| {
         for _ in 0..3 {
-            rig.event(Event::Shortage(Some("0 B are free".into())));
+            rig.event(Event::Room(Room::Short("0 B are free".into())));
         }
     };
     let drain = |rig: &mut Rig| rig.event(Event::Order(Order::Drain));

@@ -2,6 +2,7 @@
 
 mod abort;
 mod failures;
+mod making_room;
 mod orders;
 mod readings;
 mod signal_drain;
@@ -26,6 +27,7 @@ use lightsout_core::{
     cloud::{Capabilities, CloudError, CloudErrorKind, Ending, Membership},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
+    space::Room,
     time::Tick,
 };
 
@@ -68,6 +70,8 @@ struct Host {
     finished: Vec<(Request, Outcome)>,
     /// How often clients were let go.
     released: usize,
+    /// Whether that an earlier agent makes room is for the test to say; else none does.
+    cleaning: bool,
 }
 
 impl Host {
@@ -78,7 +82,15 @@ impl Host {
     fn begin_on(cloud: Capabilities, rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
         let agent = Agent::new(policy, rules, cloud, entry, alive, Jitter::NONE, now);
-        let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new(), released: 0 };
+        let mut host = Self {
+            agent,
+            now,
+            open: Vec::new(),
+            replies: Vec::new(),
+            finished: Vec::new(),
+            released: 0,
+            cleaning: false,
+        };
         host.collect();
         let protect = HostEffect::Cloud(CloudCall::Protect(true));
         if host.open().contains(&protect) {
@@ -112,6 +124,9 @@ impl Host {
             match output {
                 Output::Effect { effect: HostEffect::ReleaseClients, .. } => self.released += 1,
                 Output::Corrected(_) => {}
+                Output::Effect { id, effect: HostEffect::LookForCleaning } if !self.cleaning => {
+                    self.agent.resume(id, DONE, self.now);
+                }
                 Output::Effect { id, effect } => self.open.push((id, effect)),
                 Output::Reply { id, answer } => self.replies.push((id, answer)),
                 Output::Finished { request, outcome } => self.finished.push((request, outcome)),
@@ -165,7 +180,7 @@ const fn secs_const(seconds: u64) -> std::time::Duration {
 fn a_runner_is_registered_noted_and_started_in_this_order() {
     let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
     host.answer(HostEffect::FindRunner, NO_RUNNER);
-    host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+    host.answer(HostEffect::LookForRoom, HostResult::Room(Room::Enough));
     host.answer(HostEffect::OpenPlatform, platform(PlatformAnswer::Done));
     let entry = JournalEntry { in_service: Some(host.now), ..REGISTERED };
     host.answer(HostEffect::WriteJournal(entry), DONE);
@@ -198,7 +213,7 @@ fn without_a_hook_protection_is_not_given_up_and_no_runner_starts() {
     let policy = AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() };
     let mut host = Host::registering(BY_SIGNAL, policy);
     host.answer(HostEffect::FindRunner, NO_RUNNER);
-    host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+    host.answer(HostEffect::LookForRoom, HostResult::Room(Room::Enough));
     host.answer(HostEffect::Cloud(CloudCall::FindHook), HostResult::Cloud(Ok(CloudAnswer::Hook(None))));
     assert!(matches!(host.outcome_of(Request::Register), Some(Outcome::Denied(why)) if why.contains("while-busy")));
     assert_eq!(host.open(), []);
@@ -215,7 +230,7 @@ fn a_cloud_that_holds_no_ending_off_for_long_needs_no_hook_to_begin() {
             let place = HostResult::Cloud(Ok(CloudAnswer::Membership(place)));
             host.answer(HostEffect::Cloud(CloudCall::Membership), place);
             host.answer(HostEffect::FindRunner, NO_RUNNER);
-            host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+            host.answer(HostEffect::LookForRoom, HostResult::Room(Room::Enough));
             assert_eq!(host.open(), [HostEffect::OpenPlatform], "{cloud:?}, {launch_hook}");
         }
     }
@@ -339,7 +354,7 @@ fn what_the_journal_did_not_take_is_written_before_the_platform_hears_of_it() {
     let entry = JournalEntry { in_service: Some(host.now), ..REGISTERED };
     for written in [Err("no space left on device".to_owned()), Ok(())] {
         host.answer(HostEffect::FindRunner, NO_RUNNER);
-        host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+        host.answer(HostEffect::LookForRoom, HostResult::Room(Room::Enough));
         host.answer(HostEffect::OpenPlatform, platform(PlatformAnswer::Done));
         assert_eq!(host.open(), [HostEffect::WriteJournal(entry)]);
         host.answer(HostEffect::WriteJournal(entry), HostResult::Done(written));

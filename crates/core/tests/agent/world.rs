@@ -31,6 +31,7 @@ use lightsout_core::{
     },
     cloud::{Capabilities, Ending, ProtectionSupport, StandingOrder, TargetState},
     invariants::{EndFacts, Ledger, Preparation},
+    space::Room,
     time::Tick,
 };
 
@@ -370,7 +371,7 @@ impl World {
     /// So many looks in a row as count.
     fn tell_full(&mut self) {
         for _ in 0..3 {
-            self.tell(Event::Shortage(Some("full".into())));
+            self.tell(Event::Room(Room::Short("full".into())));
         }
     }
 
@@ -386,7 +387,7 @@ impl World {
             if aside(effect) {
                 continue;
             }
-            if self.coarse && local(effect) {
+            if self.coarse && (local(effect) || (effect == HostEffect::LookForCleaning && !self.cleaning)) {
                 let result = self.perform(effect);
                 self.agent.resume(id, result, self.now);
             } else {
@@ -408,7 +409,7 @@ impl World {
             | Phase::Gone => self.retiring_since = None,
         }
         self.ledger.leaves(self.agent.phase().why(), self.called);
-        if effect == HostEffect::MakeRoom {
+        if matches!(effect, HostEffect::MakeRoom { .. }) {
             self.ledger.makes_room(self.runner.map(Runner::facts));
         }
         let HostEffect::Cloud(CloudCall::End(rung)) = effect else { return };

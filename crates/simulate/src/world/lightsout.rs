@@ -18,6 +18,7 @@ use lightsout_core::{
     invariants::{Deadline, EndFacts, Preparation},
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     scaling::{Capacity, Past, Plan, RaiseHistory, floor, observation},
+    space::Room,
     time::Tick,
 };
 
@@ -241,9 +242,9 @@ impl World<'_> {
             HostEffect::Platform { call, .. } => HostResult::Platform(Ok(self.platform(id, call))),
             HostEffect::LookForRoom => {
                 self.instances[id as usize].ledger.looked_for_room(false);
-                HostResult::Shortage(None)
+                HostResult::Room(Room::Enough)
             }
-            HostEffect::MakeRoom => HostResult::Room(Ok(false)),
+            HostEffect::MakeRoom { .. } => HostResult::Cleaned(Ok("nothing was in the way".into())),
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity(id), token_refused: false },
             HostEffect::Cloud(call) => {
                 if let CloudCall::End(rung) = call {
@@ -255,6 +256,7 @@ impl World<'_> {
             | HostEffect::QuiesceRunner
             | HostEffect::NoteJobs
             | HostEffect::FindProgram
+            | HostEffect::LookForCleaning
             | HostEffect::ForgetToken
             | HostEffect::ReleaseClients => DONE,
         })

@@ -13,6 +13,7 @@ use crate::{
         event::Outcome,
         phase::{BrokenBy, LeaveReason},
     },
+    space::Room,
     time::Tick,
 };
 
@@ -29,10 +30,14 @@ pub(super) struct Shortage {
 }
 
 impl Lifecycle {
-    /// Takes in a look at the room.
-    pub(super) fn take_shortage(&mut self, found: Option<String>) {
-        let before = self.shortage.take().map_or(0, |shortage| shortage.looks);
-        self.shortage = found.map(|what| Shortage { what, looks: before.saturating_add(1).min(LOOKS) });
+    /// Takes in a look at the room. What cannot be told is neither a shortage nor its end.
+    pub(super) fn take_room(&mut self, room: Room) {
+        let before = self.shortage.as_ref().map_or(0, |shortage| shortage.looks);
+        match room {
+            Room::Enough => self.shortage = None,
+            Room::Short(what) => self.shortage = Some(Shortage { what, looks: before.saturating_add(1).min(LOOKS) }),
+            Room::Unknown => {}
+        }
     }
 
     /// No runner runs and none was registered for it: no job's own peak can have been met, and one look is enough.
@@ -83,6 +88,15 @@ impl Lifecycle {
                 self.note("there is room again; serving");
                 self.turn_back(now);
             }
+            Outcome::RoomUnknown => {
+                self.shortage = None;
+                self.note("room was made, and how much there is cannot be told; serving, since that is no shortage");
+                self.turn_back(now);
+            }
+            Outcome::StillShort { what, said } => {
+                self.shortage = Some(Shortage { what, looks: LOOKS });
+                self.leave_full(draining, &said, now);
+            }
             other => self.leave_full(draining, &other.text(), now),
         }
     }
@@ -119,7 +133,7 @@ impl Lifecycle {
     /// It stays as full as it is, and is broken.
     pub(super) fn stays_full(&mut self, why: &str) -> LeaveReason {
         let shortage = self.shortage.as_ref().map_or("too little room for another job", |shortage| &shortage.what);
-        let trouble = if why.contains(shortage) { why.to_owned() } else { format!("{shortage}; {why}") };
+        let trouble = format!("{shortage}; {why}");
         self.note(trouble.clone());
         self.reasons.break_down(BrokenBy::Full, trouble);
         LeaveReason::Broken

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::{Context, Next, cloud::NO_HOOK, unexpected};
-use crate::agent::{
-    event::Outcome,
-    host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall},
-    policy::Protection,
+use crate::{
+    agent::{
+        event::Outcome,
+        host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall},
+        policy::Protection,
+    },
+    space::Room,
 };
 
 /// How long the platform may take.
@@ -27,8 +30,8 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         // It is more than ready.
         (Step::Find, HostResult::Runner(Ok(Some(_)))) => Next::Done(Outcome::Done),
         (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
-        (Step::LookForRoom, HostResult::Shortage(Some(what))) => Next::Done(Outcome::Short(what)),
-        (Step::LookForRoom, HostResult::Shortage(None)) => match cx.view.protection {
+        (Step::LookForRoom, HostResult::Room(Room::Short(what))) => Next::Done(Outcome::Short(what)),
+        (Step::LookForRoom, HostResult::Room(Room::Enough | Room::Unknown)) => match cx.view.protection {
             Protection::WhileBusy => Next::Do(HostEffect::Cloud(CloudCall::FindHook), Step::FindHook),
             Protection::Always => Next::Do(HostEffect::OpenPlatform, Step::OpenPlatform),
         },

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::{Context, Next, cloud::NO_HOOK, unexpected};
-use crate::agent::{
-    event::Outcome,
-    host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall, RunnerSeen, ToldToDrain},
-    policy::Protection,
+use crate::{
+    agent::{
+        event::Outcome,
+        host::{CloudAnswer, CloudCall, HostEffect, HostResult, PlatformCall, RunnerSeen, ToldToDrain},
+        policy::Protection,
+    },
+    space::Room,
 };
 
 /// How long the platform may take.
@@ -15,6 +18,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Find,
+    LookForCleaning,
     LookForRoom,
     FindHook,
     OpenPlatform,
@@ -32,10 +36,13 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: ToldToDrain::No })))) => {
             Next::Done(Outcome::Registered)
         }
-        (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
-        (Step::LookForRoom, HostResult::Shortage(Some(what))) => Next::Done(Outcome::Short(what)),
+        // No runner starts while room is made, and nothing begins to make any while this goes on.
+        (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForCleaning, Step::LookForCleaning),
+        (Step::LookForCleaning, HostResult::Done(Ok(()))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
+        (Step::LookForCleaning, HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
+        (Step::LookForRoom, HostResult::Room(Room::Short(what))) => Next::Done(Outcome::Short(what)),
         // Giving up protection while idle is safe only when a hook lets the instance finish what slips in.
-        (Step::LookForRoom, HostResult::Shortage(None)) => match cx.view.protection {
+        (Step::LookForRoom, HostResult::Room(Room::Enough | Room::Unknown)) => match cx.view.protection {
             Protection::WhileBusy => Next::Do(HostEffect::Cloud(CloudCall::FindHook), Step::FindHook),
             Protection::Always => Next::Do(HostEffect::OpenPlatform, Step::OpenPlatform),
         },

@@ -17,6 +17,7 @@ const EXIT_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
+    LookForCleaning,
     Ask,
     /// What was told to a runner that was drained in this way?
     Find(DrainBy),
@@ -28,18 +29,20 @@ pub(super) enum Step {
     End(ending::Step),
 }
 
-pub(super) fn first(cx: &Context<'_>) -> (HostEffect, Operation) {
-    match cx.facts.rules.undrain {
-        UndrainBy::Call => {
-            let effect = HostEffect::Platform { call: PlatformCall::Undrain, within: drain::WITHIN };
-            (effect, Operation::Undrain(Step::Ask))
-        }
-        UndrainBy::Relaunch => (HostEffect::FindRunner, Operation::Undrain(Step::Find(cx.facts.rules.drain))),
-    }
+/// No jobs come while room is made.
+pub(super) fn first() -> (HostEffect, Operation) {
+    (HostEffect::LookForCleaning, Operation::Undrain(Step::LookForCleaning))
 }
 
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
+        (Step::LookForCleaning, HostResult::Done(Ok(()))) => match cx.facts.rules.undrain {
+            UndrainBy::Call => {
+                Next::Do(HostEffect::Platform { call: PlatformCall::Undrain, within: drain::WITHIN }, Step::Ask)
+            }
+            UndrainBy::Relaunch => Next::Do(HostEffect::FindRunner, Step::Find(cx.facts.rules.drain)),
+        },
+        (Step::LookForCleaning, HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
         (Step::Ask, HostResult::Platform(Ok(PlatformAnswer::BySignal(signal)))) => {
             Next::Do(HostEffect::FindRunner, Step::Find(DrainBy::Signal(signal)))
         }

@@ -36,7 +36,7 @@ impl Recorder {
             | Event::Lifted(_)
             | Event::RebalanceLifted
             | Event::Woke { .. }
-            | Event::Shortage(_)
+            | Event::Room(_)
             | Event::RunnerExpires { .. }
             | Event::TargetState(_)
             | Event::Policy(_) => {}

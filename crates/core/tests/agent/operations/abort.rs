@@ -29,7 +29,8 @@ fn abort(rules: DrainRules, told: ToldToDrain) -> Vec<HostEffect> {
             | HostEffect::Pause(_)
             | HostEffect::FindProgram
             | HostEffect::LookForRoom
-            | HostEffect::MakeRoom
+            | HostEffect::LookForCleaning
+            | HostEffect::MakeRoom { .. }
             | HostEffect::OpenPlatform
             | HostEffect::ForgetToken
             | HostEffect::Snapshot

@@ -21,6 +21,7 @@ use lightsout_core::{
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{Departure, Incident, IncidentKind, ProofBy},
+    space::Room,
     time::Tick,
 };
 
@@ -222,8 +223,8 @@ impl Story {
                 let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
                 HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
             }
-            HostEffect::LookForRoom => HostResult::Shortage(None),
-            HostEffect::MakeRoom => HostResult::Room(Ok(true)),
+            HostEffect::LookForRoom => HostResult::Room(Room::Enough),
+            HostEffect::MakeRoom { .. } => HostResult::Cleaned(Ok("all was removed".into())),
             HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },
             HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call)),
@@ -233,6 +234,7 @@ impl Story {
             | HostEffect::EndJobs
             | HostEffect::Pause(_)
             | HostEffect::FindProgram
+            | HostEffect::LookForCleaning
             | HostEffect::ForgetToken
             | HostEffect::ReleaseClients => DONE,
         }

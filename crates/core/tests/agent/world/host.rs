@@ -8,6 +8,7 @@ use lightsout_core::{
     exchange::{ErrorKind, ExchangeError},
     invariants::{Deadline, Part},
     platform::{Drained, Requests, Signal},
+    space::Room,
 };
 
 use super::{
@@ -82,23 +83,25 @@ impl World {
                     self.lose_runner();
                 }
             }
-            HostEffect::NoteJobs | HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
+            HostEffect::Pause(pause) => self.now = self.now + pause,
+            HostEffect::NoteJobs | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
             HostEffect::FindProgram => self.ledger.seen(Part::Program),
             HostEffect::OpenPlatform => {
                 self.ledger.seen(Part::Token);
                 return HostResult::Platform(Ok(PlatformAnswer::Done));
             }
-            HostEffect::Platform { call: PlatformCall::Register | PlatformCall::Undrain, .. } if self.cleaning => {
-                let why = "room is still being made";
-                return HostResult::Platform(Err(ExchangeError::new(ErrorKind::Unreachable, why)));
+            HostEffect::LookForCleaning if self.cleaning => {
+                return HostResult::Done(Err("room is still being made".into()));
             }
+            HostEffect::LookForCleaning => {}
             HostEffect::LookForRoom => {
                 self.ledger.looked_for_room(self.full);
-                return HostResult::Shortage(self.full.then(|| "full".into()));
+                return HostResult::Room(if self.full { Room::Short("full".into()) } else { Room::Enough });
             }
-            HostEffect::MakeRoom => {
+            HostEffect::MakeRoom { .. } => {
                 self.ledger.makes_room(self.runner.map(Runner::facts));
-                return HostResult::Room(Ok(std::mem::take(&mut self.full)));
+                self.full = false;
+                return HostResult::Cleaned(Ok("all was removed".into()));
             }
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
             HostEffect::Snapshot => {
@@ -151,7 +154,7 @@ impl World {
 
     /// Whether room is being made, by this agent or an earlier one.
     pub(super) fn makes_room(&self) -> bool {
-        self.cleaning || self.open.iter().any(|(_, effect)| *effect == HostEffect::MakeRoom)
+        self.cleaning || self.open.iter().any(|(_, effect)| matches!(effect, HostEffect::MakeRoom { .. }))
     }
 
     pub(super) fn truth(&self) -> Activity {
@@ -230,8 +233,8 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
             HostResult::Platform(Err(ExchangeError::new(platform, why)))
         }
         HostEffect::CountRequests => HostResult::Requests(Err(why.into())),
-        HostEffect::MakeRoom => HostResult::Room(Err(why.into())),
-        HostEffect::LookForRoom => HostResult::Shortage(None),
+        HostEffect::MakeRoom { .. } => HostResult::Cleaned(Ok("nothing was removed".into())),
+        HostEffect::LookForRoom => HostResult::Room(Room::Unknown),
         HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
         HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),
         HostEffect::WriteJournal(_)
@@ -244,6 +247,7 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
         | HostEffect::KillRunner
         | HostEffect::Pause(_)
         | HostEffect::FindProgram
+        | HostEffect::LookForCleaning
         | HostEffect::ForgetToken
         | HostEffect::ReleaseClients => HostResult::Done(Err(why.into())),
     }
