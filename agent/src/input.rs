@@ -20,7 +20,6 @@ pub(crate) type Reply = Result<Value, String>;
 pub(crate) type Inputs = mpsc::Sender<Input>;
 
 pub(crate) enum Input {
-    /// Something happened.
     Event(Event),
     /// The last words of a runner whose exit is told next.
     RunnerSaid(String),

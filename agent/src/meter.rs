@@ -40,7 +40,6 @@ const LINES: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 pub(crate) struct Meter(Option<Arc<Counting>>);
 
-/// The counting itself.
 struct Counting {
     clock: Clock,
     meter: Mutex<AgentMeter>,
@@ -96,7 +95,6 @@ impl Shown {
         Self { meter: Meter(Some(counting)), server, exporting, writing }
     }
 
-    /// The counting.
     pub(crate) fn meter(&self) -> Meter {
         self.meter.clone()
     }

@@ -27,7 +27,6 @@ pub(crate) struct PoolMemory {
     /// What became of the raises so far.
     #[serde(rename = "experience")]
     pub(crate) raise_history: RaiseHistory,
-    /// The queue's own.
     pub(crate) queue: Option<String>,
     /// The cloud's own, of the group's raises.
     pub(crate) group: Option<String>,

@@ -18,7 +18,6 @@ use lightsout_io::metrics::Metered;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Option<Arc<Counting>>);
 
-/// The counting itself.
 #[derive(Debug)]
 struct Counting {
     began: Instant,

@@ -385,7 +385,6 @@ pub(crate) fn used_up(fleet: &Fleet, effect: &Value) -> bool {
     listed["faults"].as_array().expect("a list").iter().all(|fault| fault["effect"] != *effect)
 }
 
-/// One instance.
 pub(crate) fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
     fleet.instances.iter().find(|instance| instance.id == id).unwrap_or_else(|| panic!("{id} is unknown"))
 }

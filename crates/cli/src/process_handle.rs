@@ -8,7 +8,6 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-/// The handle.
 #[derive(Debug)]
 pub(crate) struct ProcessHandle(OwnedFd);
 

@@ -20,7 +20,6 @@ pub trait Archive: Send + Sync {
 /// A record on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Which instance's it is.
     pub instance: String,
     /// A name that no other record of this instance has, such as `2026-11-26T03-00-00.250Z-decrement`.
     pub name: String,

@@ -79,7 +79,6 @@ pub type Looked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// How one cloud is reached. Making any of these costs nothing; the first call does.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {
-    /// Which it is.
     pub cloud: CloudName,
     /// The groups of a location; without a region the environment decides.
     pub groups: fn(location: Location) -> Box<dyn Groups>,
@@ -155,7 +154,6 @@ pub type GroupSurvey = fn(wanted: WantedGroup) -> Looked<'static, CloudFacts>;
 pub struct WantedGroup {
     /// Where it is.
     pub location: Location,
-    /// Its name.
     pub name: String,
     /// How many instances the pool may have at most, where its settings say so.
     pub most: Option<u32>,
@@ -191,7 +189,6 @@ pub type FunctionSeen = (Fact<Option<FunctionFacts>>, Vec<RoleFacts>);
 #[cfg(feature = "host")]
 #[derive(Clone, Debug)]
 pub struct WantedFunction {
-    /// Its name.
     pub name: String,
     /// The groups of its pools that are of the same cloud.
     pub groups: Vec<String>,

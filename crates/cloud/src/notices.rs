@@ -70,7 +70,6 @@ pub trait Notices: Send + Sync {
 /// Who an instance is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its id.
     pub instance: String,
     /// Where it is, such as `eu-north-1`.
     pub location: String,

@@ -40,9 +40,7 @@ pub const MOST_AT_ONCE: usize = 50;
 pub struct Members {
     /// The group's name.
     pub name: String,
-    /// Its minimum.
     pub min: u32,
-    /// Its maximum.
     pub max: u32,
     /// Its desired capacity.
     pub desired: u32,
@@ -53,7 +51,6 @@ pub struct Members {
 /// One instance as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its id.
     pub id: String,
     /// Its group, where it is told.
     pub group: Option<String>,
@@ -102,6 +99,5 @@ pub struct Logged {
     pub id: String,
     /// When it was written, in milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// The record.
     pub text: String,
 }

@@ -54,18 +54,12 @@ pub enum Output {
     },
     /// The answer to an operator's order.
     Reply {
-        /// Which order.
         id: OrderId,
         /// What became of it, in words.
         answer: Result<String, String>,
     },
     /// A request ended; for the log only.
-    Finished {
-        /// Which one.
-        request: Request,
-        /// How.
-        outcome: Outcome,
-    },
+    Finished { request: Request, outcome: Outcome },
     /// A time that somebody told cannot be, and another is taken for it; said once for each ending.
     Corrected(Correction),
 }
@@ -73,11 +67,10 @@ pub enum Output {
 /// What is taken for a time that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Correction {
-    /// Of what.
     pub by: Ending,
     /// The time that was told, on the shell's clock.
     pub told: Tick,
-    /// What it is taken for.
+    /// The time that is taken for it.
     pub taken: Tick,
 }
 

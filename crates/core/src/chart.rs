@@ -44,10 +44,8 @@ pub struct Chart {
     pub unseen: Vec<String>,
 }
 
-/// One instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChartInstance {
-    /// The instance.
     pub instance: String,
     /// Its pool, or its group where no decision names one.
     pub pool: String,
@@ -71,9 +69,7 @@ pub struct ChartInstance {
 pub struct ChartSpan {
     /// What, as in [`State`](crate::lanes::State); of a scaler's lanes its place in the group: `launching`, `in_service`, `aside`, `leaving`.
     pub state: &'static str,
-    /// From when.
     pub from: i64,
-    /// Until when.
     pub to: i64,
     /// The jobs that ran meanwhile, as far as they have names.
     pub jobs: Vec<String>,
@@ -82,7 +78,6 @@ pub struct ChartSpan {
 /// How an instance ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ending {
-    /// When.
     pub at: i64,
     /// The word for why: that of its certificate, or `group` where only the group's history tells.
     pub reason: String,
@@ -95,7 +90,6 @@ pub struct Ending {
 /// Something that happened to an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mark {
-    /// When.
     pub at: i64,
     /// Its word in records.
     pub what: &'static str,
@@ -113,14 +107,12 @@ pub enum Tone {
     Plain,
     /// Somebody else asks for something.
     Notice,
-    /// A trouble.
     Bad,
 }
 
 /// A pool's instance time, and what it cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// Its time.
     #[serde(flatten)]
     pub row: cost::Row,
     /// What it cost, of all that has a price; `None` when nothing has.

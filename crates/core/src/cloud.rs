@@ -97,7 +97,6 @@ pub enum Leave {
 pub enum Notice {
     /// Something is going to end it, or what runs on it. Told again when its time comes nearer.
     Ending {
-        /// What.
         by: Ending,
         /// When, about; `None`: at a time that the cloud does not promise to keep.
         at: Option<Timestamp>,
@@ -126,7 +125,6 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// What it is.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Interruption => "the cloud takes the instance back",
@@ -153,9 +151,7 @@ pub enum TargetState {
 /// An instance, as its group lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The instance.
     pub instance: String,
-    /// Its place.
     pub membership: Membership,
     /// When its agent was first ready, as that wrote on it; `None` where that was not looked at as well.
     pub ready: Option<Timestamp>,
@@ -237,7 +233,6 @@ pub struct GroupSize {
 pub struct CapacityChange {
     /// When, by this machine's clock.
     pub at: Timestamp,
-    /// What.
     pub kind: ChangeKind,
 }
 
@@ -245,10 +240,7 @@ pub struct CapacityChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeKind {
     /// Somebody set it to a number.
-    Set {
-        /// The number.
-        to: u32,
-    },
+    Set { to: u32 },
     /// An instance left, and it fell by one.
     Left,
 }

@@ -101,7 +101,6 @@ pub fn hours(ms: u64) -> f64 {
     ms / 3_600_000.0
 }
 
-/// One row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The pool, the instance or the job.

@@ -48,7 +48,6 @@ impl Method {
 /// One HTTP request. The shell adds the user agent, time-outs and the body cap.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The method.
     pub method: Method,
     /// The absolute URL, with its query. Never holds a secret.
     pub url: String,
@@ -215,7 +214,6 @@ pub enum Effect {
 pub struct Signing {
     /// An RSA private key as PEM (PKCS #1 or PKCS #8).
     pub key: SecretString,
-    /// The message.
     pub message: Vec<u8>,
 }
 

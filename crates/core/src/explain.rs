@@ -42,7 +42,6 @@ pub enum UnknownName {
     /// Nothing has this name.
     #[error("nothing here is called `{name}`: {} were read{}", pieces(*.read), listed(.known))]
     Nowhere {
-        /// The name.
         name: String,
         /// How many pieces of evidence there are.
         read: usize,
@@ -52,7 +51,6 @@ pub enum UnknownName {
     /// Several instances begin like this.
     #[error("`{name}` could be {}; write more of it", .found.join(" or "))]
     Ambiguous {
-        /// The name.
         name: String,
         /// The first few.
         found: Vec<String>,

@@ -54,9 +54,7 @@ impl State {
 /// A time in which an instance did the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
-    /// What.
     pub state: State,
-    /// From when.
     pub from: Timestamp,
     /// Until when; never before `from`.
     pub to: Timestamp,
@@ -105,7 +103,6 @@ pub struct End {
 /// One instance's life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lane {
-    /// The instance.
     pub instance: String,
     /// Its group, as far as known.
     pub group: Option<String>,

@@ -26,7 +26,6 @@ pub use table::{METRICS, metric};
 
 /// Names a metric in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the table says what each is")]
 pub enum Id {
     Jobs,
     JobDuration,
@@ -71,7 +70,6 @@ pub enum Kind {
 /// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Seconds.
     Seconds,
     /// From 0 for nothing to 1 for all.
     Ratio,
@@ -84,9 +82,7 @@ pub enum Unit {
 /// Which program has a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// The scaler.
     Scaler,
-    /// The agent.
     Agent,
     /// Both, each with label values of its own.
     Both,
@@ -108,7 +104,6 @@ pub enum Panel {
 }
 
 impl Panel {
-    /// The heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::Jobs => "Jobs",
@@ -125,7 +120,6 @@ impl Panel {
 pub enum Label {
     /// What something is doing.
     State,
-    /// Why.
     Reason,
     /// Where it was seen.
     Source,
@@ -149,20 +143,16 @@ pub struct Dimension {
     pub label: Label,
     /// OpenTelemetry's attribute for it.
     pub attribute: &'static str,
-    /// Its values.
     pub values: &'static [&'static str],
 }
 
-/// One metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// Which one.
     pub id: Id,
     /// Its name in OpenTelemetry's form.
     pub name: &'static str,
     /// What kind of number.
     pub kind: Kind,
-    /// Of what.
     pub unit: Unit,
     /// Its labels beside the pool.
     pub dimensions: &'static [Dimension],

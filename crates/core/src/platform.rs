@@ -101,7 +101,6 @@ pub struct Reading {
 }
 
 impl From<Demand> for Reading {
-    /// All of it.
     fn from(demand: Demand) -> Self {
         Self { demand, missing: None }
     }
@@ -187,7 +186,6 @@ impl HostContext {
 pub struct File {
     /// The path, below [`HostContext::runner_dir`] unless the platform demands another.
     pub path: PathBuf,
-    /// The contents.
     pub contents: Text,
     /// The permission bits, such as `0o600`.
     pub mode: u32,

@@ -111,7 +111,6 @@ pub struct Past {
 pub enum Plan {
     /// Nothing.
     Hold(Explanation),
-    /// Raise it.
     Raise {
         /// The new desired capacity; above the one that was read, and not below what was desired lately.
         to: u32,

@@ -59,7 +59,6 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// A fragment.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }

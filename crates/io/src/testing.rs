@@ -1,7 +1,6 @@
 //! A small scripted HTTP server for the tests of this crate and of those above it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(missing_docs, reason = "only tests see it")]
 
 use std::{
     collections::BTreeMap,

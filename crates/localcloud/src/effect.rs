@@ -39,7 +39,6 @@ pub enum Effect {
 /// One line of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
-    /// When.
     pub at: Timestamp,
     /// Which group, if it concerns one.
     pub group: Option<String>,

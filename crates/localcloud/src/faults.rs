@@ -163,7 +163,6 @@ pub struct RunnerFault {
     pub instance: Option<String>,
 }
 
-/// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerFaultHit {
     /// It has, and this was counted.

@@ -45,7 +45,6 @@ pub struct Forgotten {
 /// One Auto Scaling group or scale set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupView {
-    /// Its name.
     pub name: String,
     /// The minimum size.
     pub min: u32,
@@ -57,7 +56,6 @@ pub struct GroupView {
     pub in_service: u32,
 }
 
-/// One instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InstanceView {
     /// The instance id.
@@ -105,7 +103,6 @@ pub struct NoticeView {
 #[serde(transparent)]
 pub struct AgentReport(pub serde_json::Value);
 
-/// One job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
     /// The CI platform's id of the job.

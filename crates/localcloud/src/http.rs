@@ -49,7 +49,6 @@ impl Request {
     }
 }
 
-/// An answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Response {
     pub status: u16,

@@ -17,7 +17,6 @@ pub struct Boot {
     pub imds: String,
     /// Where the cloud's APIs and the CI platform answer: the URL of the [`LocalCloud`](crate::LocalCloud).
     pub aws: String,
-    /// The region.
     pub region: String,
     /// The user data of the launch template, decoded.
     pub user_data: String,

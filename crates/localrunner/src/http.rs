@@ -24,7 +24,6 @@ pub struct Http {
 /// A whole reply, whatever its status.
 #[derive(Debug)]
 pub struct Reply {
-    /// Its status.
     pub status: StatusCode,
     headers: HeaderMap,
     /// Its whole body.
@@ -59,7 +58,6 @@ impl Http {
             .with_context(|| format!("no answer from {url} within {:.1} s", self.deadline.as_secs_f64()))?
     }
 
-    /// Sends JSON.
     pub async fn json(&self, method: Method, url: &str, body: &Value) -> Result<Reply> {
         self.send(method, url, &[("content-type", "application/json")], Bytes::from(body.to_string())).await
     }

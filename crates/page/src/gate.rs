@@ -17,7 +17,6 @@ pub struct Gate {
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The page.
     Page,
     /// What happens from now on.
     Events,

@@ -17,7 +17,6 @@ use crate::{
 /// What a history holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The jobs.
     pub trace: Trace,
     /// How long they waited, as far as it is told.
     pub waits: Option<Waits>,
@@ -38,7 +37,6 @@ pub enum BadHistory {
     /// A column is missing.
     #[error("the first line names no column {missing}; it has {}; name the columns there: `queued` and `seconds`, or `queued`, `started` and `finished`", listed(.found))]
     Column {
-        /// What is missing.
         missing: &'static str,
         /// What is there.
         found: Vec<String>,

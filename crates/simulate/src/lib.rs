@@ -8,7 +8,7 @@
 //!
 //! As the core, it reads no clock, no file and no environment. The same trace, setup and fleet give the same outcome to the last bit.
 
-#![warn(missing_docs, clippy::expect_used, clippy::missing_errors_doc)]
+#![warn(clippy::expect_used, clippy::missing_errors_doc)]
 
 mod advice;
 mod history;

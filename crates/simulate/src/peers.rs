@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use lightsout_core::time::Tick;
 
-/// Another system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
     /// Buildkite's scaler with the defaults of its Elastic CI Stack: the whole need each 10 s, then nothing for 300 s; agents leave after 600 s

@@ -80,7 +80,6 @@ pub enum Fleet {
 /// The scaler's decision.
 pub type PlanFn = fn(&ScalerPolicy, &Demand, Capacity, Past) -> Plan;
 
-/// Lightsout's settings.
 #[derive(Clone, Debug)]
 pub struct LightsoutSettings {
     /// Of each instance's agent.

@@ -14,7 +14,6 @@ use super::{Home, Variables};
 
 /// A file or folder in the package.
 const PATH: &str = "LIGHTSOUT_SCALER_CONFIG";
-/// The text itself.
 const TEXT: &str = "LIGHTSOUT_SCALER_CONFIG_TOML";
 
 /// Warns when the function was made for another version of this program.

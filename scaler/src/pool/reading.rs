@@ -34,7 +34,6 @@ pub(super) const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 pub(crate) enum Unread {
     /// Somebody else reads it, and only one can.
     Elsewhere(String),
-    /// It failed.
     Failed(Trouble),
 }
 

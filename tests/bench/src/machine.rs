@@ -15,7 +15,6 @@ pub(crate) struct Machine {
     pub docker: Option<String>,
 }
 
-/// This machine.
 pub(crate) fn describe() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();

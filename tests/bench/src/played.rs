@@ -62,7 +62,6 @@ struct Played {
     boots: Vec<Duration>,
     /// From a raise to the start of its machines.
     launch: Duration,
-    /// Seconds.
     p95: f64,
 }
 

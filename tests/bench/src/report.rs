@@ -9,13 +9,9 @@ use crate::machine::Machine;
 /// One measured thing.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
-    /// What it is.
     pub name: String,
-    /// The unit.
     pub unit: &'static str,
-    /// The median.
     pub median: f64,
-    /// The largest.
     pub worst: f64,
     /// How many samples.
     pub samples: usize,

@@ -67,10 +67,8 @@ impl Machines for BootedMachines {
     }
 }
 
-/// One machine.
 struct BootedMachine {
     docker: Docker,
-    /// Its container.
     name: String,
     scope: ProcessScope,
     /// Its first process, as this machine numbers it.

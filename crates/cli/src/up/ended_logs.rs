@@ -7,7 +7,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How many.
 pub(super) const KEPT: usize = 100;
 /// The one file that stays.
 pub(super) const LOG: &str = "agent.log";

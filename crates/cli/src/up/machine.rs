@@ -68,7 +68,6 @@ impl Machines for ProcessMachines {
     }
 }
 
-/// One machine.
 struct ProcessMachine {
     config: Arc<FleetConfig>,
     scope: ProcessScope,

@@ -20,7 +20,6 @@ const DEFAULT: &str = "lightsout/image:test";
 pub(crate) struct MachineImage {
     /// The engine that has it.
     pub(crate) docker: Docker,
-    /// Its name.
     pub(crate) name: String,
     /// A directory that machines see where this one has it: the runner, and what is below.
     pub(crate) shared: PathBuf,

@@ -22,7 +22,6 @@ use super::{Args, toml::quoted};
 /// The platform of a fleet, and what the embedded one holds.
 #[derive(Clone, Debug)]
 pub(super) struct Platform {
-    /// Which it is.
     pub kind: PlatformKind,
     options: PlatformOptions,
 }

@@ -42,7 +42,6 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Begins.
     pub(super) fn start(fleet_dir: &FleetDir) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let fleet_dir = fleet_dir.clone();

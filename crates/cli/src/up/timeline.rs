@@ -19,7 +19,6 @@ pub(super) struct Line {
     pub at_ms: i64,
     /// Who it is about: an instance, `job N`, `scaler`, or the fleet.
     pub who: String,
-    /// What happened.
     pub what: String,
     /// How it should strike the reader.
     #[serde(skip)]

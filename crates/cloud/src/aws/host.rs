@@ -24,7 +24,6 @@ use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};
 /// `PutLifecycleHook`).
 const SHORTEST: Duration = Duration::from_secs(30);
 
-/// This instance.
 #[derive(Debug)]
 pub(super) struct AwsHost {
     calls: Calls,

@@ -277,7 +277,6 @@ impl Imds {
         self.exchange_at(&self.endpoints[self.found.get().copied().unwrap_or(0)], method, path, header).await
     }
 
-    /// One request.
     async fn exchange_at(
         &self,
         endpoint: &str,

@@ -125,7 +125,6 @@ struct SeenInterruption {
 }
 
 impl SeenNews {
-    /// What is new of this.
     pub(super) fn news(&mut self, now_holds: News, now: Timestamp) -> Vec<Notice> {
         let last = std::mem::replace(&mut self.last, now_holds);
         let holds = &self.last;

@@ -28,14 +28,12 @@ pub enum GroupsCall {
     Members(String),
     /// [`Groups::raise`].
     Raise {
-        /// The group.
         group: String,
         /// The capacity asked for.
         to: u32,
     },
     /// [`Groups::leave_floor`].
     LeaveFloor {
-        /// The group.
         group: String,
         /// So many instances.
         floor: u32,

@@ -49,7 +49,6 @@ pub struct HostState {
     pub group: Option<String>,
     /// Its place in it.
     pub membership: Membership,
-    /// The group's size.
     pub group_size: GroupSize,
     /// What holds endings off.
     pub hook: Option<LifecycleHook>,

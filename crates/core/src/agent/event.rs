@@ -15,7 +15,6 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A whole snapshot of all probes.
@@ -26,7 +25,6 @@ pub enum Event {
     TargetState(TargetState),
     /// Something is going to end the instance, or what runs on it.
     Ending {
-        /// What.
         by: Ending,
         /// When, about, on the shell's clock; `None`: at a time that nobody can tell.
         at: Option<Tick>,
@@ -71,16 +69,12 @@ pub enum Order {
     /// Take a drain back, if it is not too late.
     Undrain,
     /// Do not leave for idleness or age before this time.
-    Hold {
-        /// Until when.
-        until: Tick,
-    },
+    Hold { until: Tick },
 }
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It is done.
     Done,
     /// There was enough room already, and nothing was removed.
     Unneeded,
@@ -109,7 +103,6 @@ pub enum Outcome {
     Relaunch,
     /// A fresh snapshot, begun after the request.
     Snapshot(Activity),
-    /// The group's size.
     GroupSize(GroupSize),
     /// The agent's place in its group.
     Member(Membership),

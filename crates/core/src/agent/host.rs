@@ -74,7 +74,6 @@ pub enum HostEffect {
     EndJobs,
     /// Kill the runner and whatever it started.
     KillRunner,
-    /// Wait.
     Pause(Duration),
     /// See whether the runner's program is there and may be started.
     FindProgram,
@@ -82,7 +81,6 @@ pub enum HostEffect {
     OpenPlatform,
     /// Have a conversation with the platform, fetching its token first unless it is held.
     Platform {
-        /// Which one.
         call: PlatformCall,
         /// How long it may take as a whole.
         within: Duration,
@@ -126,7 +124,6 @@ pub enum PlatformCall {
 pub enum CloudCall {
     /// This instance's place in its group.
     Membership,
-    /// The group's size.
     GroupSize,
     /// Set or lift protection from scale-in.
     Protect(bool),
@@ -205,14 +202,12 @@ pub enum HostResult {
     Platform(Result<PlatformAnswer, ExchangeError>),
     /// `CountRequests`, or why they cannot be counted.
     Requests(Result<Requests, String>),
-    /// `Snapshot`.
     Snapshot {
         /// What was seen.
         activity: Activity,
         /// Whether the platform refused the token of a probe.
         token_refused: bool,
     },
-    /// `Cloud`.
     Cloud(Result<CloudAnswer, CloudError>),
 }
 
@@ -230,7 +225,6 @@ pub enum Prepared {
 /// What the platform said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformAnswer {
-    /// It is done.
     Done,
     /// The answer to [`PlatformCall::Drain`].
     Drained(Drained),
@@ -241,7 +235,6 @@ pub enum PlatformAnswer {
 /// What the cloud said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloudAnswer {
-    /// It is done.
     Done,
     /// The answer to [`CloudCall::Membership`].
     Membership(Membership),

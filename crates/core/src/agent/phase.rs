@@ -146,7 +146,6 @@ impl Phase {
 /// Which phase it is, for those who tell of it: the same [`Phase`]s, without what they carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "they stand at Phase")]
 pub enum PhaseName {
     Preparing,
     Booting,
@@ -183,8 +182,5 @@ pub enum Saved {
     /// It serves again once a drain is taken back: a restart takes it back again, which is harmless.
     Returning,
     /// It has decided to leave: a restart resumes the drain and never registers again.
-    Leaving {
-        /// The reason.
-        why: LeaveReason,
-    },
+    Leaving { why: LeaveReason },
 }

@@ -47,7 +47,6 @@ const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What is known of the instance from the agent's start on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceFacts {
-    /// The instance.
     pub instance: String,
     /// What kind of machine it is.
     pub machine: Machine,

@@ -10,10 +10,8 @@ use crate::{
     record::{Decision, Outcome},
 };
 
-/// One pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pool {
-    /// Its name.
     pub pool: String,
     /// Its readings, the earliest first; of those that are alike in a row, the first.
     pub readings: Vec<Reading>,
@@ -49,7 +47,6 @@ pub(super) fn draw_most(mut pools: Vec<Pool>) -> Vec<Pool> {
 /// What the scaler read in a tick, and what it made of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reading {
-    /// When.
     pub at: i64,
     /// What became of the tick; a word of [`Outcome`].
     pub result: &'static str,

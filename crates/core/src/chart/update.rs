@@ -17,7 +17,6 @@ pub struct Update<'a> {
     pub lanes: Vec<&'a ChartInstance>,
     /// Each pool.
     pub pools: Vec<PoolUpdate<'a>>,
-    /// What all of it cost.
     pub cost: &'a [Cost],
     /// What could not be seen of instances.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -27,7 +26,6 @@ pub struct Update<'a> {
 /// What has changed of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PoolUpdate<'a> {
-    /// Its name.
     pub pool: &'a str,
     /// So many of its readings are as they were, from the first on.
     pub kept: usize,

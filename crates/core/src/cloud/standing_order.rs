@@ -14,10 +14,7 @@ pub enum StandingOrder<T = Timestamp> {
     /// Take no more jobs, finish those that run, leave.
     Drain,
     /// Do not leave for idleness or age before this time.
-    Hold {
-        /// Until when.
-        until: T,
-    },
+    Hold { until: T },
 }
 
 const DRAIN: &str = "drain";
@@ -59,7 +56,6 @@ impl StandingOrder {
 /// Why what is written on an instance is not followed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotFollowed {
-    /// It is no order.
     #[error(transparent)]
     NoOrder(#[from] NoStandingOrder),
     /// It names another instance.

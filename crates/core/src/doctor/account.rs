@@ -14,7 +14,6 @@ const NAMED: usize = 12;
 pub struct RoleFacts {
     /// Whether it is the scaler's; else it is the instances'.
     pub of_scaler: bool,
-    /// Its name.
     pub name: String,
     /// By what it was judged: a simulation, or the policies that are attached.
     pub by: &'static str,
@@ -25,7 +24,6 @@ pub struct RoleFacts {
 /// A function that is the scaler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionFacts {
-    /// Its name.
     pub name: String,
     /// Why it cannot be invoked now, in the cloud's words; `None`: it can.
     pub inactive: Option<String>,
@@ -37,7 +35,6 @@ pub struct FunctionFacts {
     pub errors: Option<Fact<Vec<String>>>,
     /// What invokes it.
     pub schedules: Option<Fact<Vec<Schedule>>>,
-    /// The group of its log.
     pub log_group: Option<String>,
     /// The address of the object in which its settings are, where they are in one.
     pub settings_object: Option<String>,
@@ -52,7 +49,6 @@ pub struct FunctionFacts {
 /// Something that invokes a function again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its name.
     pub name: String,
     /// When, in the cloud's words, such as `rate(1 minute)`.
     pub when: String,

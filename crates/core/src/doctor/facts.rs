@@ -31,7 +31,6 @@ pub struct Facts {
     pub place: Place,
     /// What this instance and its group are called.
     pub names: Names,
-    /// The settings.
     pub settings: SettingsFacts,
     /// What is installed.
     pub software: Software,
@@ -114,7 +113,6 @@ pub struct Software {
     pub baked: Option<Fact<Baked>>,
     /// The unit with which the vendor's package starts the runner.
     pub runner_unit: Option<Unit>,
-    /// The agent's unit.
     pub agent_unit: Option<Unit>,
     /// The timer of the dead-man's switch.
     pub dead_man: Option<Unit>,
@@ -164,7 +162,6 @@ pub struct Baked {
     /// The CI platform for which it was built.
     #[serde(default)]
     pub platform: Option<String>,
-    /// The runner in it.
     #[serde(default)]
     pub runner: Option<BakedRunner>,
     /// The time at which it was read.
@@ -175,7 +172,6 @@ pub struct Baked {
 /// The runner in an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct BakedRunner {
-    /// Its version.
     #[serde(default)]
     pub version: Option<String>,
     /// Its program and what comes with it.
@@ -189,7 +185,6 @@ pub struct BakedRunner {
 /// A systemd unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
-    /// Its name.
     pub name: String,
     /// Whether there is such a unit.
     pub installed: bool,
@@ -270,7 +265,6 @@ pub enum GuardFacts {
 /// What a running agent says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentAnswer {
-    /// Its version.
     pub version: String,
     /// What it is doing.
     pub phase: String,
@@ -304,7 +298,6 @@ pub struct CloudFacts {
     pub hop_limit: Option<Fact<u32>>,
     /// The place in its group.
     pub membership: Option<Fact<Membership>>,
-    /// The name of its group.
     pub group_name: Option<String>,
     /// Its group; on a workstation `None` where there is none of the name.
     pub group: Option<Fact<GroupFacts>>,

@@ -36,7 +36,6 @@ pub struct TemplateFacts {
 /// A network in which new instances start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subnet {
-    /// Its id.
     pub id: String,
     /// Its zone, or its network where that has none.
     pub zone: String,

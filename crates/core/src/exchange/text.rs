@@ -20,7 +20,6 @@ impl Text {
         }
     }
 
-    /// A secret.
     pub fn secret(text: impl Into<String>) -> Self {
         Self::Secret(SecretString::from(text.into()))
     }

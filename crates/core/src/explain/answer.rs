@@ -88,7 +88,6 @@ impl Serialize for Basis {
 pub struct Finding {
     /// Its name, which stays: others search by it.
     pub cause: Cause,
-    /// The sentence.
     pub text: String,
     /// What it rests on.
     #[serde(rename = "evidence")]

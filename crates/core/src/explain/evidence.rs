@@ -8,11 +8,9 @@ use crate::record::{Decision, Departure, Incident, IncidentKind, LaunchTrouble, 
 /// Something that was said at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// When.
     pub time: Timestamp,
     /// Where it was read, such as `records.jsonl:17`.
     pub source: String,
-    /// What.
     pub said: Said,
 }
 
@@ -57,7 +55,6 @@ impl Said {
         }
     }
 
-    /// What it is.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Decision(_) => "decision",
@@ -118,7 +115,6 @@ impl Said {
 /// What an agent says about itself: `lightsout-agent status --json`, and its `status.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Status {
-    /// The instance.
     pub instance: String,
     /// Its group, as far as known.
     #[serde(default)]
@@ -148,7 +144,6 @@ pub struct Status {
 /// What the CI platform says about one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Job {
-    /// The job.
     pub id: String,
     /// How it stands.
     pub state: JobState,
@@ -184,7 +179,6 @@ pub enum JobState {
 /// One entry of a group's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// The group.
     pub group: String,
     /// The instance, if it got that far.
     pub instance: Option<String>,
@@ -197,7 +191,6 @@ pub struct Activity {
 /// What an entry of a group's history tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivityKind {
-    /// A launch failed.
     LaunchFailed(LaunchTrouble),
     /// The group ended the instance for an instance refresh.
     Refresh,

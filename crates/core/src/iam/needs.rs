@@ -21,13 +21,11 @@ pub struct Condition {
 /// One right that is needed, narrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The action.
     pub action: &'static str,
     /// Who calls it.
     pub caller: Caller,
     /// How it is narrowed.
     pub on: Bound,
-    /// What it is for.
     pub why: &'static str,
     /// What it is called on; at least one.
     pub resources: Vec<Pattern>,

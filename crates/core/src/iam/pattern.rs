@@ -21,7 +21,6 @@ enum Token {
 pub struct Pattern(Vec<Token>);
 
 impl Pattern {
-    /// All resources.
     pub fn everything() -> Self {
         Self(vec![Token::Any])
     }

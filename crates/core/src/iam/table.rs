@@ -1,13 +1,11 @@
 //! The table: each action, who calls it, on what, and why.
 
-/// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caller {
     /// The agent, on the instance.
     Agent,
     /// `lightsout-agent doctor`, with the instance's role.
     Doctor,
-    /// The scaler.
     Scaler,
     /// A person who looks after a group, with credentials of their own.
     Operator,
@@ -83,7 +81,6 @@ impl Bound {
     }
 }
 
-/// One right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
     /// The action, as IAM writes it.

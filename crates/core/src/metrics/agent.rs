@@ -22,7 +22,6 @@ const MOST_JOBS: usize = 10_000;
 pub struct Load {
     /// Its processors since the last look.
     pub cpu: Option<f64>,
-    /// Its memory.
     pub memory: Option<f64>,
     /// The file system of the agent's state folder.
     pub disk: Option<f64>,
@@ -87,7 +86,6 @@ impl AgentMeter {
         }
     }
 
-    /// The pool.
     pub fn pool(&self) -> &str {
         &self.pool
     }

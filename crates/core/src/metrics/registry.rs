@@ -30,11 +30,9 @@ struct Pool {
 /// One series and its value.
 #[derive(Debug)]
 pub struct Sample<'a> {
-    /// The pool.
     pub pool: &'a str,
     /// Its other labels.
     pub labels: Vec<(Dimension, &'static str)>,
-    /// The value.
     pub value: Value<'a>,
 }
 

@@ -50,7 +50,6 @@ use super::Kind;
 /// The platform's name in settings and logs.
 const NAME: &str = "buildkite";
 
-/// Buildkite.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "Buildkite",

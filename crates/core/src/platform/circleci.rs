@@ -46,7 +46,6 @@ use super::Kind;
 /// The platform's name in settings and logs.
 const NAME: &str = "circleci";
 
-/// CircleCI.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "CircleCI",

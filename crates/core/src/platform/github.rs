@@ -94,7 +94,6 @@ use super::Kind;
 /// The platform's name in settings and logs.
 const NAME: &str = "github";
 
-/// GitHub Actions.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "GitHub Actions",

@@ -63,7 +63,6 @@ use super::Kind;
 /// The platform's name in settings and logs.
 const NAME: &str = "gitlab";
 
-/// GitLab CI.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "GitLab CI",

@@ -8,7 +8,6 @@ use crate::exchange::{Call, ErrorKind, ExchangeError};
 
 const NAME: &str = "none";
 
-/// No platform.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoPlatform;
 

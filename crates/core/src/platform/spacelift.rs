@@ -44,7 +44,6 @@ use super::Kind;
 /// The platform's name in settings and logs.
 const NAME: &str = "spacelift";
 
-/// Spacelift.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "Spacelift",

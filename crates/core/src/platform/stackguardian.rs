@@ -55,7 +55,6 @@ pub const EU: &str = "https://api.app.stackguardian.io";
 /// The platform's name in settings and logs.
 const NAME: &str = "stackguardian";
 
-/// StackGuardian.
 pub static KIND: Kind = Kind {
     name: NAME,
     title: "StackGuardian",

@@ -93,7 +93,6 @@ pub enum LaunchTrouble {
 pub struct FailedLaunch {
     /// When it was begun, RFC 3339 in UTC.
     pub time: String,
-    /// Why.
     pub trouble: LaunchTrouble,
     /// The cloud's own words, at most 300 characters of them.
     pub message: String,
@@ -104,9 +103,7 @@ pub struct FailedLaunch {
 pub struct Decision {
     /// When it ended, RFC 3339 in UTC.
     pub time: String,
-    /// The pool.
     pub pool: String,
-    /// Its group.
     pub group: String,
     /// Whose group that is; `None` where an older scaler wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

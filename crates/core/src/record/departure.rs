@@ -17,7 +17,6 @@ use crate::{
 pub struct Departure {
     /// When it was written, RFC 3339 in UTC.
     pub time: String,
-    /// The instance.
     pub instance: String,
     /// Its group, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,7 +319,6 @@ pub enum Severity {
 pub struct Warning {
     /// When, RFC 3339 in UTC.
     pub time: String,
-    /// How bad.
     pub level: Severity,
     /// What it said, at most 300 characters.
     pub message: String,
@@ -329,7 +327,6 @@ pub struct Warning {
 /// Of what took part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// The agent's.
     pub agent: String,
     /// The machine image's, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

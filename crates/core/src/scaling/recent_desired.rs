@@ -25,7 +25,6 @@ pub struct RecentDesired {
 pub struct Change {
     /// When, in the same time as everything else.
     pub at: Duration,
-    /// What.
     pub kind: ChangeKind,
 }
 

@@ -3,7 +3,6 @@
 /// One key of a table of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its name.
     pub name: &'static str,
     /// Whose settings have it.
     pub side: Side,
@@ -18,9 +17,7 @@ pub struct Key {
 /// Whose settings have a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The scaler's.
     Scaler,
-    /// The agent's.
     Agent,
     /// Both have it.
     Both,

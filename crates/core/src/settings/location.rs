@@ -9,14 +9,12 @@ pub enum CloudName {
     /// Amazon Web Services.
     #[default]
     Aws,
-    /// Microsoft Azure.
     Azure,
     /// One that a program of the user's stands for.
     Program,
 }
 
 impl CloudName {
-    /// Every cloud.
     pub const ALL: [Self; 3] = [Self::Aws, Self::Azure, Self::Program];
 
     /// The word in settings and records.

@@ -40,7 +40,6 @@ impl fmt::Display for ObjectAddress {
 /// What many objects' addresses begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectStore {
-    /// The bucket.
     pub bucket: String,
     /// What the objects' names begin with; empty, or with a slash at its end.
     pub prefix: String,

@@ -57,12 +57,7 @@ pub enum RunnerVariable {
     /// Handed on from the agent's environment, if it is there.
     HandedOn(String),
     /// With this value.
-    Set {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
-    },
+    Set { name: String, value: String },
 }
 
 impl RunnerVariable {

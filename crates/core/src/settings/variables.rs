@@ -15,7 +15,6 @@ use crate::platform::{KINDS, Kind};
 /// A variable of another system, and what it means here. One with two meanings stands in its list twice.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
     /// What it means here.
     pub means: Means,
@@ -24,7 +23,6 @@ pub struct Variable {
 /// What a variable of another system means here.
 #[derive(Clone, Copy, Debug)]
 pub enum Means {
-    /// A setting.
     Key(VariableSection, &'static str, As),
     /// Nothing any more, and why.
     Gone(&'static str),
@@ -111,7 +109,6 @@ type Environment = BTreeMap<String, String>;
 /// A value that a variable does not hold but names.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The variable.
     pub name: &'static str,
     /// Where the value is.
     pub source: SecretSource,

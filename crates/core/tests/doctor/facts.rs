@@ -27,11 +27,9 @@ pub(crate) const SERVICE_ROLE: &str =
 pub(crate) struct Break {
     /// The row that says so.
     pub(crate) id: &'static str,
-    /// How.
     pub(crate) verdict: Verdict,
     /// From where it is seen.
     pub(crate) place: Place,
-    /// What happens.
     pub(crate) change: fn(&mut Facts),
 }
 

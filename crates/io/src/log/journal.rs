@@ -15,7 +15,6 @@ use tracing_subscriber::{
 pub(super) struct Journal(format::Format<Compact, ()>);
 
 impl Journal {
-    /// The format.
     pub(super) fn new() -> Self {
         Self(format::format().compact().without_time().with_level(false).with_target(false))
     }

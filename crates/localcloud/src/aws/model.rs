@@ -94,7 +94,6 @@ pub(crate) struct Injected {
     pub(crate) failed_launches: u64,
 }
 
-/// The cloud.
 #[derive(Clone, Debug)]
 pub struct Cloud {
     options: CloudOptions,
@@ -230,7 +229,6 @@ impl Cloud {
         self.inventory.instances.values()
     }
 
-    /// A group.
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.inventory.groups.get(name)
     }

@@ -164,7 +164,6 @@ struct Call<'a> {
     request: &'a Request,
     /// The name of its set.
     set: String,
-    /// Its own.
     name: String,
     action: Action,
     version: &'a str,

@@ -155,7 +155,6 @@ impl Ingestion {
 
 type Refused = (u16, &'static str, String);
 
-/// A refusal.
 pub(crate) fn error(status: u16, code: &str, message: &str) -> Response {
     Response::json(status, &json!({ "error": { "code": code, "message": message } }))
 }

@@ -74,7 +74,6 @@ impl Default for AzureOptions {
     }
 }
 
-/// The cloud.
 #[derive(Clone, Debug)]
 pub(crate) struct Azure {
     options: AzureOptions,

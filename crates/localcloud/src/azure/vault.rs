@@ -83,7 +83,6 @@ impl Vault {
     }
 }
 
-/// A refusal.
 pub(crate) fn error(status: u16, code: &str, message: &str) -> Response {
     Response::json(status, &json!({"error": {"code": code, "message": message}}))
 }

@@ -27,7 +27,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// Buildkite.
 pub const KIND: PlatformKind = PlatformKind::new("buildkite", "Buildkite", || BuildkiteOptions::default().into());
 
 impl VendorOptions for BuildkiteOptions {

@@ -30,7 +30,6 @@ use crate::{
 /// Runners that were not seen for this long leave the inventory.
 const LISTED_FOR: Duration = Duration::from_secs(12 * 3600);
 
-/// CircleCI.
 pub const KIND: PlatformKind = PlatformKind::new("circleci", "CircleCI", || CircleCiOptions::default().into());
 
 impl VendorOptions for CircleCiOptions {

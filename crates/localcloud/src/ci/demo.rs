@@ -12,9 +12,7 @@ pub const DRAIN_TOKEN: &str = "/lightsout/demo/drain-token";
 /// A machine of the fleet, for the settings of its agent and runner.
 #[derive(Clone, Debug)]
 pub struct DemoMachine<'a> {
-    /// Its directory.
     pub dir: &'a Path,
-    /// The runner.
     pub runner: &'a Path,
     /// A free port, for what the runner serves.
     pub port: u16,

@@ -42,7 +42,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// GitHub Actions.
 pub const KIND: PlatformKind = PlatformKind::new("github", "GitHub Actions", || GitHubOptions::default().into());
 
 impl VendorOptions for GitHubOptions {

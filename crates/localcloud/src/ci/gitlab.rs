@@ -46,7 +46,6 @@ pub fn system_id(instance_id: &str) -> String {
     format!("r_{}", hex::encode(&Sha256::digest(instance_id)[..6]))
 }
 
-/// GitLab.
 pub const KIND: PlatformKind = PlatformKind::new("gitlab", "GitLab", || GitLabOptions::default().into());
 
 impl VendorOptions for GitLabOptions {

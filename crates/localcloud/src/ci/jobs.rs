@@ -16,7 +16,6 @@ pub(crate) struct Jobs {
     events: VecDeque<JobEvent>,
 }
 
-/// One job.
 pub(crate) struct Job {
     pub id: u64,
     /// The first job of those that were queued together: one workflow run, pipeline or build.

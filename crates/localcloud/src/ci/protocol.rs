@@ -32,7 +32,6 @@ pub struct Connect {
     pub platform: String,
     /// The token that the vendor's runner would be given.
     pub token: String,
-    /// Its name.
     pub name: String,
     /// The instance that it runs on; when left out, that of the metadata or in the name.
     #[serde(default)]
@@ -97,7 +96,6 @@ pub struct Claim {
 /// A runner has been given a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// The job.
     pub job: ClaimedJob,
 }
 
@@ -144,7 +142,6 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportState {
-    /// It runs.
     Running,
     /// It succeeded.
     Success,

@@ -28,7 +28,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// Spacelift.
 pub const KIND: PlatformKind = PlatformKind::new("spacelift", "Spacelift", || SpaceliftOptions::default().into());
 
 impl VendorOptions for SpaceliftOptions {

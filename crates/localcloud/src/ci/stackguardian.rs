@@ -25,7 +25,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// StackGuardian.
 pub const KIND: PlatformKind =
     PlatformKind::new("stackguardian", "StackGuardian", || StackGuardianOptions::default().into());
 

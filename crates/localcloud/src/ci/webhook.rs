@@ -8,7 +8,6 @@ use crate::{digest::hmac_sha256, time::Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// The address.
     pub url: String,
     /// What shows that an event is genuine.
     pub secret: String,

@@ -18,7 +18,6 @@ use crate::http::{self, Request, Response};
 /// The longest request body, in bytes.
 pub(super) const BODY_CAP: usize = 8 << 20;
 
-/// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
     fn answer(
         &self,

@@ -39,7 +39,6 @@ impl Role {
 }
 
 impl Report<'_> {
-    /// The document.
     pub(in crate::simulate) fn as_page(&self) -> String {
         let played = self.played();
         let (first, rest) = played.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));

@@ -25,7 +25,6 @@ pub(super) struct SelfView {
 
 /// What a hook holds off, in the words of the EC2 Auto Scaling API reference (`LifecycleTransition`).
 pub(super) const LAUNCH: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
-/// The same.
 pub(super) const ENDING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 
 /// A hook of the group that holds the endings, or the launches, of its instances off.

@@ -17,7 +17,6 @@ pub(super) const MAINTENANCE: &str = "events/maintenance/scheduled";
 /// The path of the target lifecycle state.
 pub(super) const TARGET: &str = "autoscaling/target-lifecycle-state";
 
-/// A spot notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SpotNotice {
     /// `terminate`, `stop` or `hibernate`: for jobs they are the same.

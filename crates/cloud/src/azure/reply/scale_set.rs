@@ -21,7 +21,6 @@ pub(in crate::azure) struct Sku {
     pub(in crate::azure) capacity: Option<u32>,
 }
 
-/// A scale set.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(in crate::azure) struct ScaleSet {
     #[serde(default)]

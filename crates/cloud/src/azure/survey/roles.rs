@@ -29,7 +29,6 @@ const VAULTS: &str = "2023-07-01";
 #[derive(Clone, Debug)]
 pub(super) struct Need {
     pub(super) action: &'static str,
-    /// On what.
     pub(super) scope: String,
     pub(super) why: &'static str,
     pub(super) by: GrantedBy,

@@ -125,10 +125,7 @@ pub(super) enum DrainStep {
         weak: bool,
     },
     /// The proof is there, and a snapshot after it was quiet: room is made.
-    MakeRoom {
-        /// Since when.
-        since: Tick,
-    },
+    MakeRoom { since: Tick },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -61,7 +61,6 @@ timers! {
     MakeRoomLimit,
     /// A runner that was told to exit, has no job and does not exit may be stuck: a fresh snapshot is due.
     ExitLimit,
-    /// The launch hook is extended.
     ExtendLaunchHook,
     /// The termination hook is extended.
     ExtendHook,

@@ -73,7 +73,6 @@ pub(super) enum Next {
     Do(HostEffect, Step),
     /// It has been told.
     Told,
-    /// It is gone.
     Gone,
     /// It may have been told, and has a job, or may have one, or one may be on its way: not now.
     StillBusy,

@@ -36,7 +36,6 @@ pub struct GroupFacts {
 /// Something that holds endings, or launches, off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookFacts {
-    /// Its name.
     pub name: String,
     /// How long it waits after the last extension.
     pub timeout: Duration,
@@ -60,7 +59,6 @@ pub enum RefreshFacts {
 /// The image from which new instances start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextImage {
-    /// Its id.
     pub id: String,
     /// Whether it can be used.
     pub usable: bool,

@@ -60,7 +60,6 @@ impl<'a> Node<'a> {
         Ok(items.iter().enumerate().map(move |(at, value)| Node { context, value, path: format!("{path}[{at}]") }))
     }
 
-    /// A text.
     pub(crate) fn text(&self) -> Result<&'a str, ExchangeError> {
         self.value.as_str().ok_or_else(|| self.wrong("a text"))
     }

@@ -74,7 +74,6 @@ enum List {
         #[serde(with = "shared")]
         repository: Arc<str>,
     },
-    /// The repositories.
     Repositories,
 }
 

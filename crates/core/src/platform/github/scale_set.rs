@@ -144,15 +144,22 @@ enum At {
     /// The scale set's number.
     ScaleSet(Service),
     /// The new session.
-    Opened { service: Service, scale_set: u64 },
+    Opened {
+        service: Service,
+        scale_set: u64,
+    },
     /// The renewed session; `fresh` when the service's own token is.
-    Renewed { fresh: bool },
-    /// A message.
+    Renewed {
+        fresh: bool,
+    },
     Message,
     /// The jobs that were offered before the session was.
     Acquirable,
     /// The jobs that were offered, by a message of this number or before any.
-    Acquired { number: Option<u64>, offered: u32 },
+    Acquired {
+        number: Option<u64>,
+        offered: u32,
+    },
     /// The acknowledgement of the message.
     Acknowledged,
 }

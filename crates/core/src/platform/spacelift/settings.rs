@@ -39,7 +39,6 @@ const ID: usize = 26;
 pub struct SpaceliftQueueSettings {
     /// Spacelift's address without `/graphql`, such as `https://ACCOUNT.app.spacelift.io`.
     pub url: BaseUrl,
-    /// The API key's id.
     pub api_key_id: String,
     /// The worker pool's id: 26 letters and digits.
     pub worker_pool: String,

@@ -11,7 +11,6 @@ pub struct ActivityId(pub(crate) usize);
 pub struct Activity {
     /// UUID on the wire.
     pub id: String,
-    /// Its group.
     pub group: String,
     /// The instance that it concerns, if it got that far.
     pub instance: Option<String>,
@@ -31,7 +30,6 @@ pub struct Activity {
 
 /// Status codes of an activity (EC2 Auto Scaling API reference, `ScalingActivityStatusCode`), as far as they occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum ActivityStatus {
     PreInService,
     InProgress,

@@ -105,7 +105,6 @@ impl Group {
 
 /// `MinSize`, `MaxSize` and `DesiredCapacity`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub struct Bounds {
     pub min: u32,
     pub max: u32,
@@ -138,10 +137,8 @@ impl WarmPool {
     }
 }
 
-/// A tag of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupTag {
-    /// Its value.
     pub value: String,
     /// Whether new instances get it too.
     pub propagate: bool,
@@ -173,7 +170,6 @@ pub struct Override {
     pub template: Option<(String, String)>,
 }
 
-/// A lifecycle hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LifecycleHook {
     /// Unique within the group.
@@ -239,7 +235,6 @@ impl LifecycleActionResult {
 
 /// Processes of a group that can be suspended (EC2 Auto Scaling API reference, `SuspendProcesses`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Process {
     AddToLoadBalancer,
     AlarmNotification,

@@ -15,7 +15,6 @@ pub(crate) struct Iam {
     pub(crate) policies: BTreeMap<String, String>,
 }
 
-/// A role.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Role {
     /// Its own policies: documents by name.

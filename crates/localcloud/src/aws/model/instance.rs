@@ -87,7 +87,6 @@ pub struct Instance {
 
 /// The life-cycle states of EC2 Auto Scaling that this model knows (EC2 Auto Scaling API reference, `LifecycleState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum LifecycleState {
     Pending,
     PendingWait,
@@ -188,7 +187,6 @@ impl fmt::Display for LifecycleState {
 
 /// The states of an instance in EC2 (EC2 API reference, `InstanceState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Ec2State {
     Pending,
     Running,

@@ -44,7 +44,6 @@ pub struct Refresh {
 
 /// Status of an instance refresh (EC2 Auto Scaling API reference, `InstanceRefreshStatus`), as far as it occurs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum RefreshStatus {
     Pending,
     InProgress,

@@ -74,7 +74,6 @@ pub struct TemplateData {
     pub security_groups: Vec<String>,
     /// Whether `InstanceMarketOptions.MarketType` is `spot`.
     pub spot: bool,
-    /// The volumes.
     pub volumes: Vec<TemplateVolume>,
     /// Tags for each resource type, such as `instance` and `volume`.
     pub tags: Vec<(String, BTreeMap<String, String>)>,
@@ -118,7 +117,6 @@ pub struct TemplateVolume {
     pub device: String,
     /// Whether it says that the volume is encrypted.
     pub encrypted: Option<bool>,
-    /// The key.
     pub key: Option<String>,
 }
 

@@ -16,7 +16,6 @@ pub(crate) enum Orchestration {
     Flexible,
 }
 
-/// A scale set.
 #[derive(Clone, Debug)]
 pub(crate) struct ScaleSet {
     pub(crate) name: String,

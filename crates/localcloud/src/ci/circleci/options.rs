@@ -11,7 +11,6 @@ pub struct CircleCiOptions {
     pub v3: bool,
 }
 
-/// A resource class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceClass {
     /// Its name, as `namespace/class`.

@@ -24,7 +24,6 @@ pub(super) enum Right {
     Api,
     /// Registering a runner.
     Register,
-    /// Removing one.
     Remove,
     /// Administering scale sets.
     Admin,

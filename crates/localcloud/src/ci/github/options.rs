@@ -3,7 +3,6 @@
 /// What GitHub holds when it starts: one organization with one repository, and one App that is installed there.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
-    /// The organization.
     pub organization: String,
     /// The repository, without the organization.
     pub repository: String,
@@ -11,7 +10,6 @@ pub struct GitHubOptions {
     pub token: String,
     /// The App's id, which signs its requests as `iss`.
     pub app_id: u64,
-    /// Its installation.
     pub installation_id: u64,
     /// The labels of each job, before those that it is queued with.
     pub job_labels: Vec<String>,

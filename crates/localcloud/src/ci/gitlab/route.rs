@@ -37,7 +37,6 @@ pub(super) enum UserRoute {
     RunnerJobs(u64),
 }
 
-/// A route for runners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RunnerRoute {
     RequestJob,

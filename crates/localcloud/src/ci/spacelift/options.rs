@@ -13,7 +13,6 @@ pub struct SpaceliftOptions {
     pub pool_token: String,
     /// The id of an API key that may read the pool and drain its workers.
     pub key_id: String,
-    /// Its secret.
     pub key_secret: String,
     /// How long a login is good for.
     pub session: Duration,

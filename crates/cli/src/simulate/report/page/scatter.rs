@@ -40,7 +40,6 @@ impl Frame {
 }
 
 impl Report<'_> {
-    /// The picture.
     pub(super) fn scatter(&self) -> String {
         let height = |line: &Line| match self.per_hour() {
             Some(price) => line.outcome.seconds.cost(price),

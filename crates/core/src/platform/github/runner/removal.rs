@@ -40,9 +40,13 @@ pub(super) fn gone(removed: Removed) -> Result<(), ExchangeError> {
 /// Which answer is awaited.
 enum At {
     /// The registration's number; `lost` after a deletion found nothing under the number at hand.
-    Number { search: Search, lost: bool },
-    /// The deletion.
-    Deletion { lost: bool },
+    Number {
+        search: Search,
+        lost: bool,
+    },
+    Deletion {
+        lost: bool,
+    },
 }
 
 /// Removes this instance's registration: GitHub deletes it in one step, or refuses because a job runs.
