@@ -1,4 +1,4 @@
-//! The command line.
+//! The arguments of `lightsout-scaler`, and what `--help` says of them.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 

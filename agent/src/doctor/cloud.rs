@@ -1,4 +1,4 @@
-//! Facts from the cloud.
+//! Facts for `doctor` that the instance's cloud gives: who it is, its group, its rights.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Facts from the CI platform.
+//! Facts for `doctor` that the CI platform gives: whether it takes the secret, and lets it do what the agent does.
 
 use std::time::Duration;
 

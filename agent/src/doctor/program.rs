@@ -1,4 +1,4 @@
-//! Where the doctor's program is.
+//! Where `lightsout-doctor` is, the program that `lightsout-agent doctor` becomes.
 
 use std::{
     env,

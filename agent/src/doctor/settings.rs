@@ -1,4 +1,4 @@
-//! Facts about the settings.
+//! Facts for `doctor` about the agent's settings: files, tags, and what is wrong in them.
 
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Facts about what is installed.
+//! Facts for `doctor` about what is installed: units, runner, container engine, their versions.
 
 use std::{env, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Tables of text.
+//! Tables for a terminal: columns as wide as their widest cell.
 
 /// The rows under one another: the first column to the left, the others to the right. A row may be shorter or longer than the first one.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {

@@ -1,4 +1,4 @@
-//! Identifiers out of a seed.
+//! Pseudo-random identifiers: the same seed gives the same, so that a run can be repeated.
 
 use std::fmt::Write as _;
 

@@ -1,3 +1,5 @@
+//! `check`: what it tells, and that it changes nothing.
+
 use std::{
     cell::RefCell,
     sync::{

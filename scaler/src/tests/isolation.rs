@@ -1,3 +1,5 @@
+//! What goes wrong in one pool or region stays there.
+
 use lightsout_core::record::{Outcome, TickTrouble};
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+//! From the need to the raise, and what is read and written around it.
+
 use lightsout_cloud::{Doubt, DoubtKind};
 use lightsout_core::record::{FailedLaunch, LaunchTrouble, Outcome};
 

@@ -1,3 +1,5 @@
+//! A secret that is replaced while the scaler runs.
+
 use std::{cell::Cell, sync::atomic::Ordering};
 
 use lightsout_core::{record::Outcome, settings::SecretSource};

@@ -1,3 +1,5 @@
+//! `watch`: when pools tick, and how it stops.
+
 use std::cell::{Cell, RefCell};
 
 use lightsout_core::record::Outcome;

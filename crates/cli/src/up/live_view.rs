@@ -1,4 +1,4 @@
-//! The live view.
+//! What `lightsout up` draws on a terminal: instances, jobs and the newest events, redrawn while the fleet lives.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Groups in memory.
+//! The scaler's side of the cloud in memory: groups whose answers a test scripts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! An instance in memory.
+//! An instance's side of the cloud in memory: what it asks is kept, and what it is answered a test scripts.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub enum HostCall {
     GroupSize,
     /// [`Host::protect`].
     Protect(bool),
-    /// [`Host::lifecycle_hook`].
-    LifecycleHook,
+    /// [`Host::find_hook`].
+    FindHook,
     /// [`Host::extend_hook`].
     ExtendHook,
     /// [`Host::complete_hook`].
@@ -155,7 +155,7 @@ impl Host for FakeHost {
     }
 
     fn find_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
-        Box::pin(self.script.call(HostCall::LifecycleHook, |state| Ok(state.hook)))
+        Box::pin(self.script.call(HostCall::FindHook, |state| Ok(state.hook)))
     }
 
     fn extend_hook(&self) -> CloudFuture<'_, ()> {

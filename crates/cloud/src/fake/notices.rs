@@ -1,4 +1,4 @@
-//! News from a test.
+//! The metadata service in memory: an instance is told the notices that a test sends.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -1,4 +1,4 @@
-//! What went wrong, as one of few words.
+//! What went wrong, as one of few words: the values of a metric's label must be bounded.
 
 use crate::{cloud::CloudErrorKind, exchange::ErrorKind};
 

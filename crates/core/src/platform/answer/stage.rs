@@ -1,4 +1,4 @@
-//! The jobs of a pool, counted.
+//! What each job of a pool does, waiting or running, and their sum: the demand.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is known of one list.
+//! One list of a platform, such as the pending jobs of a project: its pages as they were read last, and when it is to be read again.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! One method for each type of value.
+//! How a section of the settings is read: one method for each type of value, which notes a problem instead of failing.
 
 use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! One `[[pool]]` after the other.
+//! The scaler's `[[pool]]` tables, read into what a pool needs; two pools with one name or one group are a problem.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

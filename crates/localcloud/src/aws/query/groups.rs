@@ -1,4 +1,4 @@
-//! Groups on the wire.
+//! Auto Scaling groups on the wire: the calls that make, change, describe and delete them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

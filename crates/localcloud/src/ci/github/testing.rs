@@ -1,4 +1,4 @@
-//! Short ways to GitHub's tokens.
+//! For tests: each kind of token of the embedded GitHub, got as a client gets it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

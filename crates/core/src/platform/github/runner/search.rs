@@ -1,4 +1,4 @@
-//! Finds a runner by its name.
+//! Finds the instance's own runner by its name in GitHub's list of runners, page by page.
 
 use crate::{
     exchange::{Effect, ExchangeError, Reply, Request},

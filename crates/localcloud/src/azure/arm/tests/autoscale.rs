@@ -1,3 +1,5 @@
+//! Autoscale settings, rights where no roles are set up, and tags.
+
 use serde_json::{Value, json};
 
 use crate::azure::arm::testing::{Bench, COMPUTE, refusal, value};

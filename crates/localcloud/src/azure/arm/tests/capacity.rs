@@ -1,3 +1,5 @@
+//! What a write of the capacity does: operations, conditions, failed allocations.
+
 use serde_json::json;
 
 use crate::azure::arm::testing::{Bench, refusal, value};

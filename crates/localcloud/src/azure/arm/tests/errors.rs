@@ -1,3 +1,5 @@
+//! Refusals and limits: versions, names, throttling, pages.
+
 use serde_json::{Value, json};
 
 use crate::azure::{

@@ -1,3 +1,5 @@
+//! How machines are deleted, by themselves and by others, and what becomes of the capacity.
+
 use serde_json::{Value, json};
 
 use crate::azure::arm::testing::{Bench, refusal, value};

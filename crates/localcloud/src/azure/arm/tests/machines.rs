@@ -1,3 +1,5 @@
+//! What is true of one machine: protection, its model, its power.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

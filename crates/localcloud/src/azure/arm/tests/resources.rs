@@ -1,3 +1,5 @@
+//! Images, networks and quotas, as a look before the start needs them.
+
 use serde_json::{Value, json};
 
 use crate::azure::arm::{

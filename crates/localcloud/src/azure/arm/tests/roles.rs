@@ -1,3 +1,5 @@
+//! Role definitions and assignments, and for whom they hold.
+
 use serde_json::{Value, json};
 
 use crate::azure::arm::testing::{Bench, COMPUTE, refusal, value};

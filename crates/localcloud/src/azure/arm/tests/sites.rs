@@ -1,3 +1,5 @@
+//! Function apps, vaults and Application Insights.
+
 use serde_json::{Value, json};
 
 use crate::{
