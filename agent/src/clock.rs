@@ -52,11 +52,11 @@ const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// Tells whether the machine stood still between two turns of the event loop.
 #[derive(Debug, Default)]
-pub(crate) struct Stillness {
+pub(crate) struct SuspendDetector {
     last: Option<(Tick, Option<Duration>)>,
 }
 
-impl Stillness {
+impl SuspendDetector {
     /// Whether it did until now, and how much of that the ticks did not see: they stand still with a machine that sleeps, and go on while its
     /// processes are frozen. `up` is since when the machine runs, sleep included.
     pub(crate) fn over(&mut self, now: Tick, up: Option<Duration>) -> Option<Duration> {
@@ -89,7 +89,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let start = Tick(1_000_000);
         let over = |ticks: Duration, up: Option<Duration>| {
-            let mut stillness = Stillness::default();
+            let mut stillness = SuspendDetector::default();
             assert_eq!(stillness.over(start, up.map(|_| HOURS)), None, "the first turn");
             stillness.over(start + ticks, up.map(|up| HOURS + up))
         };

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::{Clock, Stillness, uptime},
+    clock::{Clock, SuspendDetector, uptime},
     control::Request,
     effects::Effects,
     input::{Input, Reply},
@@ -45,7 +45,7 @@ pub(crate) struct EventLoop {
     /// How often the probes are sampled.
     pub sample_interval: watch::Sender<Duration>,
     pub clock: Clock,
-    pub stillness: Stillness,
+    pub stillness: SuspendDetector,
     pub waiting: BTreeMap<OrderId, oneshot::Sender<Reply>>,
 }
 

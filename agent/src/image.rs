@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::{Timestamp, tz::TimeZone};
-use lightsout_core::{doctor::facts::Baked, settings::AgentSettings};
+use lightsout_core::{doctor::facts::ImageManifest, settings::AgentSettings};
 
 /// Where the image's scripts write it.
 pub(crate) const IMAGE: &str = "/usr/share/lightsout/image.json";
@@ -22,7 +22,7 @@ pub(crate) fn runner_expires(settings: &AgentSettings) -> Option<Timestamp> {
 
 /// One that the settings name elsewhere is not the image's, and one of another platform neither. What the image says wrongly, doctor tells.
 fn expiry(image: &[u8], settings: &AgentSettings) -> Option<Timestamp> {
-    let baked: Baked = serde_json::from_slice(image).ok()?;
+    let baked: ImageManifest = serde_json::from_slice(image).ok()?;
     let runner = baked.runner.filter(|_| baked.platform.as_deref() == Some(settings.platform.platform()))?;
     let own = settings.platform.needs().program.is_none_or(|program| runner.program.contains(&program));
     // The first day on which it may be refused, by UTC.

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Which of the processes below a runner's are jobs. The others are the runner's own: who tells the platform is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Below {
+pub(crate) enum JobProcesses {
     /// All of them.
     Jobs,
     /// Those below the ones whose name begins with one of these.
@@ -42,18 +42,18 @@ impl Jobs {
     /// The jobs below this runner's process, and in containers of this selection. Processes that cannot be seen are left out.
     pub(crate) async fn of(
         runner: Option<&Process>,
-        below: &Below,
+        below: &JobProcesses,
         containers: Option<(Arc<Engine>, Selection)>,
     ) -> Self {
         let found = runner.map(|runner| below_of(runner.pid())).unwrap_or_default();
         let jobs = match below {
-            Below::Jobs => found,
-            Below::Reporters(prefixes) => {
+            JobProcesses::Jobs => found,
+            JobProcesses::Reporters(prefixes) => {
                 let named = |name: &str| prefixes.iter().any(|reporter| name.starts_with(reporter.as_str()));
                 let reporters = found.iter().filter(|child| child.name.as_deref().is_some_and(named));
                 reporters.flat_map(|child| below_of(child.pid)).collect()
             }
-            Below::NoJobs => Vec::new(),
+            JobProcesses::NoJobs => Vec::new(),
         };
         let processes = held(jobs);
         let containers = match containers {
@@ -137,9 +137,10 @@ mod tests {
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             };
-            let below = if named { Below::Reporters(vec![all[0].name.clone().unwrap()]) } else { Below::Jobs };
+            let below =
+                if named { JobProcesses::Reporters(vec![all[0].name.clone().unwrap()]) } else { JobProcesses::Jobs };
             let jobs = Jobs::of(Some(&process), &below, None).await;
-            let none = Jobs::of(Some(&process), &Below::NoJobs, None).await;
+            let none = Jobs::of(Some(&process), &JobProcesses::NoJobs, None).await;
             none.end().await;
             assert_eq!(process::descendants(runner.id()).unwrap().len(), 3, "where jobs are containers, none is one");
             let held: Vec<_> = all.iter().filter_map(|child| Process::open(child.pid).unwrap()).collect();
@@ -171,7 +172,7 @@ mod tests {
         while process::descendants(runner.id()).unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let jobs = Jobs::of(Some(&process), &Below::Jobs, None).await;
+        let jobs = Jobs::of(Some(&process), &JobProcesses::Jobs, None).await;
         std::fs::write(folder.path().join("go"), "").unwrap();
         while !folder.path().join("begun").exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;

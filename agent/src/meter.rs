@@ -47,14 +47,14 @@ struct Counting {
 }
 
 /// Everybody who shows what is counted.
-pub(crate) struct Shown {
+pub(crate) struct Exporters {
     meter: Meter,
     server: Option<Server>,
     exporting: Option<Exporting>,
     writing: Option<JoinHandle<()>>,
 }
 
-impl Shown {
+impl Exporters {
     /// Begins to show, as the settings and OpenTelemetry's variables in the environment say.
     ///
     /// What cannot work is an error in the log, and the agent goes on without: no job depends on it.

@@ -17,7 +17,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     docker::{Engine, Selection},
-    jobs::{Below, Jobs},
+    jobs::{JobProcesses, Jobs},
     process::{self, Child},
     runner_process::{KnownRunner, RunnerProcess},
 };
@@ -38,7 +38,7 @@ pub(crate) struct Prober {
     runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
     /// Which processes below the runner's are jobs.
-    below: Below,
+    below: JobProcesses,
     /// Which containers are jobs.
     containers: Option<Selection>,
     /// Locked for a whole snapshot: one that begins later tells of a later moment.
@@ -102,9 +102,9 @@ impl Prober {
             })
             .collect();
         let below = match names {
-            Some(names) if !names.is_empty() => Below::Reporters(names),
-            None if containers.is_some() && engine.is_some() => Below::NoJobs,
-            Some(_) | None => Below::Jobs,
+            Some(names) if !names.is_empty() => JobProcesses::Reporters(names),
+            None if containers.is_some() && engine.is_some() => JobProcesses::NoJobs,
+            Some(_) | None => JobProcesses::Jobs,
         };
         let refused = AtomicBool::new(false);
         Self { engine, runner, driver, below, containers, probes: Mutex::new(probes), refused }

@@ -63,7 +63,7 @@ async fn after(pause: Duration, awaited: impl Future<Output = ()>) {
 
 async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, inputs: Inputs, hint: Arc<Notify>) {
     // No platform whose jobs are no containers learns anything from a container.
-    let Some(Watched { selection, sure }) = jobs_containers(&platform).await else { return };
+    let Some(WatchedContainers { selection, sure }) = jobs_containers(&platform).await else { return };
     let (hints, mut hinted) = mpsc::channel(16);
     tokio::spawn(async move { engine.follow(&selection, hints).await });
     let mut passed_on = None;
@@ -84,14 +84,14 @@ async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, i
 }
 
 /// The containers that are worth a look.
-struct Watched {
+struct WatchedContainers {
     selection: Selection,
     /// Whether such a container is a job for certain, or the best sign there is.
     sure: bool,
 }
 
 /// Which containers are jobs, if any are; asked for until the platform's token is there.
-async fn jobs_containers(platform: &PlatformAccess) -> Option<Watched> {
+async fn jobs_containers(platform: &PlatformAccess) -> Option<WatchedContainers> {
     loop {
         if let Some(probes) = platform.probes().await {
             let none_is_sure = !probes.iter().any(is_sure);
@@ -99,7 +99,7 @@ async fn jobs_containers(platform: &PlatformAccess) -> Option<Watched> {
                 let sure = none_is_sure || is_sure(&probe);
                 match probe {
                     Probe::Containers { labels, except, job_label } => {
-                        Some(Watched { selection: Selection { labels, except, job_label }, sure })
+                        Some(WatchedContainers { selection: Selection { labels, except, job_label }, sure })
                     }
                     Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => None,
                 }

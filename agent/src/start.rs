@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use self::unusable::none_was_started;
 use crate::{
     boot::{self, Boot},
-    clock::{Clock, Stillness},
+    clock::{Clock, SuspendDetector},
     control,
     docker::Engine,
     effects::{self, Effects},
@@ -39,7 +39,7 @@ use crate::{
     life_sign::LifeSign,
     lock::{self, Lock},
     metadata_guard::Guard,
-    meter::Shown,
+    meter::Exporters,
     notices,
     orders::{self, Orders},
     platform_access::PlatformAccess,
@@ -205,7 +205,7 @@ pub(crate) async fn run_on(
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
 
-    let shown = Shown::start(&settings, (&instance, group.as_deref(), &machine), clock).await;
+    let shown = Exporters::start(&settings, (&instance, group.as_deref(), &machine), clock).await;
     // Where settings cannot work, whether there is an engine was not said.
     let watched = settings.docker.enabled && (settings.unusable.is_none() || settings.docker.socket.exists());
     let engine = watched.then(|| Arc::new(Engine::new(&settings.docker.socket)));
@@ -301,7 +301,7 @@ pub(crate) async fn run_on(
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();
-    let (waiting, stillness) = (BTreeMap::new(), Stillness::default());
+    let (waiting, stillness) = (BTreeMap::new(), SuspendDetector::default());
     let meter = shown.meter();
     EventLoop {
         agent,

@@ -13,8 +13,8 @@ use lightsout_io::command_line::Failure;
 use serde::Serialize;
 
 use crate::{
-    pool::{Pool, RELEASE, TickContext, Unread, groups_of, view},
-    regions::Describing,
+    pool::{Pool, RELEASE, ReadError, TickContext, groups_of, view},
+    regions::PendingDescribe,
     trouble::summarize,
 };
 
@@ -89,7 +89,7 @@ pub(crate) async fn check(
 async fn check_pool(
     context: Rc<TickContext>,
     mut pool: Pool,
-    describing: Describing,
+    describing: PendingDescribe,
     shared: Option<String>,
 ) -> Finding {
     let started = Instant::now();
@@ -114,8 +114,8 @@ async fn check_pool(
             finding.seen.extend(pool.left_out.map(str::to_owned));
             finding.errors.extend(missing.map(|missing| format!("the queue was read in part: {missing}")));
         }
-        Err(Unread::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),
-        Err(Unread::Failed(error)) => finding.errors.push(error.message),
+        Err(ReadError::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),
+        Err(ReadError::Failed(error)) => finding.errors.push(error.message),
     }
     if !settings.schedule.is_empty() {
         finding.seen.push(settings.schedule.describe(Timestamp::now(), settings.policy.spare));

@@ -29,14 +29,14 @@ use tokio::{
 };
 
 use crate::{
-    function::{self, FunctionError, Home, Opened, Request},
+    function::{self, FunctionError, Opened, Request, SettingsSource},
     listener::headers,
 };
 
 /// The variable that holds the port on which the host expects its handler, and is there in a handler alone.
 pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
-const HOME: Home = Home {
+const HOME: SettingsSource = SettingsSource {
     cloud: CloudName::Azure,
     package: "FUNCTIONS_APP_ROOT_PATH",
     remedy: "put scaler.toml beside host.json, or set LIGHTSOUT_SCALER_CONFIG_TOML",

@@ -22,11 +22,11 @@ use lightsout_core::{
 use lightsout_io::log::Format;
 use serde_json::{Value, json};
 
-pub(crate) use self::open::{Home, Opened, run};
+pub(crate) use self::open::{Opened, SettingsSource, run};
 use crate::{
-    listener::{Limits, Lines},
+    listener::{Limits, LogLimiter},
     meter::Meter,
-    pool::{Cut, Pool, TickContext},
+    pool::{Pool, TickContext, TickDeadline},
     say,
     scheduler::{Scheduler, Span},
     trouble::summarize,
@@ -107,9 +107,9 @@ pub(crate) struct Function {
     settings: ScalerSettings,
     ticks: Ticks,
     webhooks: Option<Webhooks>,
-    refusals: Lines,
+    refusals: LogLimiter,
     /// Apart from these, since an operator must see to them.
-    troubles: Lines,
+    troubles: LogLimiter,
     /// Whether it was said that the time-out is short.
     warned: bool,
 }
@@ -126,7 +126,7 @@ impl Function {
         }
         let context = Rc::new(context);
         let scheduler = Scheduler::new(Rc::clone(&context), Pool::all(settings.pools.clone()));
-        let (refusals, troubles) = (Lines::new(Instant::now()), Lines::new(Instant::now()));
+        let (refusals, troubles) = (LogLimiter::new(Instant::now()), LogLimiter::new(Instant::now()));
         Self { context, scheduler, settings, ticks, webhooks: None, refusals, troubles, warned: false }
     }
 
@@ -227,15 +227,15 @@ fn span(now: Instant, until: Instant, deadline: Duration) -> Span {
     let before = |span: Duration| until.checked_sub(span).unwrap_or(now);
     Span {
         last: before(deadline + RESERVE),
-        cut: Cut { at: before(WRAP_UP + RELEASE), why: CUT },
+        cut: TickDeadline { at: before(WRAP_UP + RELEASE), why: CUT },
         end: before(WRAP_UP),
     }
 }
 
 /// When a webhook's ticks are cut off, and when what platforms hold must be given back.
-fn webhook_span(now: Instant, until: Instant) -> (Cut, Instant) {
+fn webhook_span(now: Instant, until: Instant) -> (TickDeadline, Instant) {
     let end = until.checked_sub(WRAP_UP).unwrap_or(now).min(now + WEBHOOK + RELEASE);
-    (Cut { at: end.checked_sub(RELEASE).unwrap_or(now), why: CUT_OF_WEBHOOK }, end)
+    (TickDeadline { at: end.checked_sub(RELEASE).unwrap_or(now), why: CUT_OF_WEBHOOK }, end)
 }
 
 fn accept(webhooks: &Webhooks, path: &str, request: &Request) -> Result<Vec<String>, Refused> {
@@ -243,7 +243,7 @@ fn accept(webhooks: &Webhooks, path: &str, request: &Request) -> Result<Vec<Stri
     Ok(pools.into_iter().map(str::to_owned).collect())
 }
 
-fn no_secret(lines: &Lines, error: &str) -> StatusCode {
+fn no_secret(lines: &LogLimiter, error: &str) -> StatusCode {
     // Whoever knows the path can make it come again and again.
     lines.line(|withheld| tracing::error!(error, withheld, "webhooks cannot be taken"));
     StatusCode::INTERNAL_SERVER_ERROR

@@ -19,12 +19,12 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::event::Event;
-use crate::function::{self, FunctionError, Home, Opened};
+use crate::function::{self, FunctionError, Opened, SettingsSource};
 
 /// The variable that holds the address of Lambda's runtime API, and is there in a function alone.
 pub(crate) const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-const HOME: Home = Home {
+const HOME: SettingsSource = SettingsSource {
     cloud: CloudName::Aws,
     package: "LAMBDA_TASK_ROOT",
     remedy: "put scaler.toml beside bootstrap, or set LIGHTSOUT_SCALER_CONFIG_SSM, LIGHTSOUT_SCALER_CONFIG_S3 or LIGHTSOUT_SCALER_CONFIG_TOML",

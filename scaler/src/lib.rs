@@ -52,10 +52,10 @@ use lightsout_io::{
 use tokio::sync::mpsc;
 
 use args::{Args, Verb};
-use listener::{Limits, Offer};
+use listener::{Endpoints, Limits};
 use memory::Memory;
 use meter::Meter;
-use page::{Kept, Shown, look_on};
+use page::{PageData, ServedPage, look_on};
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
@@ -193,14 +193,14 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
                     } else {
                         tracing::info!(%address, "listening for webhooks");
                     }
-                    let records = kept.insert(Kept::default()).clone();
+                    let records = kept.insert(PageData::default()).clone();
                     // No raise depends on it.
-                    shown = Shown::start(address, !webhooks.is_empty(), records)
+                    shown = ServedPage::start(address, !webhooks.is_empty(), records)
                         .inspect(|shown| tracing::info!(at = shown.link, "live page"))
                         .inspect_err(|error| tracing::error!(%error, "the page is not shown"))
                         .ok();
                     let page = shown.as_ref().map(|shown| shown.page.clone());
-                    let offer = Offer { webhooks: Arc::clone(&webhooks), hints, metered, page };
+                    let offer = Endpoints { webhooks: Arc::clone(&webhooks), hints, metered, page };
                     Ok(listener::listen(listener, offer, Limits::default()))
                 }
                 None => Err(hints),

@@ -88,7 +88,7 @@ impl Drop for Listener {
 }
 
 /// What there is to be had at the address.
-pub(crate) struct Offer {
+pub(crate) struct Endpoints {
     pub(crate) webhooks: Arc<Webhooks>,
     /// Where authentic hints go, as the names of pools.
     pub(crate) hints: mpsc::Sender<String>,
@@ -104,16 +104,16 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Listens with these limits.
-pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Listener {
-    let Offer { webhooks, hints, metered, page } = offer;
+pub(crate) fn listen(listener: TcpListener, offer: Endpoints, limits: Limits) -> Listener {
+    let Endpoints { webhooks, hints, metered, page } = offer;
     let now = Instant::now();
-    let metered = metered.map(|metered| Shown {
+    let metered = metered.map(|metered| MetricsEndpoint {
         metered,
         room: Arc::new(Semaphore::new(METRICS_AT_ONCE)),
         pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
     });
     let strangers = Mutex::new(TokenBucket::full(limits.burst, now));
-    let (refusals, troubles) = (Lines::new(now), Lines::new(now));
+    let (refusals, troubles) = (LogLimiter::new(now), LogLimiter::new(now));
     let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, refusals, troubles });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, limits.bodies, now));
     let task = tokio::spawn(async move {
@@ -140,35 +140,35 @@ struct Server {
     webhooks: Arc<Webhooks>,
     hints: mpsc::Sender<String>,
     /// Whose metrics are shown here, too.
-    metered: Option<Shown>,
+    metered: Option<MetricsEndpoint>,
     page: Option<Page>,
     /// What all strangers together may ask of the page; behind a proxy they have an address in common with the senders of webhooks.
     strangers: Mutex<TokenBucket>,
     limits: Limits,
-    refusals: Lines,
+    refusals: LogLimiter,
     /// Apart from these, since an operator must see to them.
-    troubles: Lines,
+    troubles: LogLimiter,
 }
 
 /// Metrics that anybody may read, and how much of that there may be.
-struct Shown {
+struct MetricsEndpoint {
     metered: Arc<dyn Metered>,
     room: Arc<Semaphore>,
     pages: Mutex<TokenBucket>,
 }
 
 /// What strangers can cause to be said, in few lines.
-pub(crate) struct Lines(Mutex<Left>);
+pub(crate) struct LogLimiter(Mutex<LogBudget>);
 
-struct Left {
+struct LogBudget {
     bucket: TokenBucket,
     withheld: u64,
 }
 
-impl Lines {
+impl LogLimiter {
     /// All may be said that may be said at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Left { bucket: TokenBucket::full(LINES, now), withheld: 0 }))
+        Self(Mutex::new(LogBudget { bucket: TokenBucket::full(LINES, now), withheld: 0 }))
     }
 
     /// Says why the webhook of this name was refused, if there is a line left, and gives what to answer.
@@ -299,7 +299,7 @@ async fn read(mut body: Incoming, longest: usize, budget: &mut BodyBudget<'_>) -
     Ok(whole)
 }
 
-impl Shown {
+impl MetricsEndpoint {
     /// The page of metrics.
     fn page(&self, method: &Method, peer: &Admitted) -> Response<MetricsBody> {
         if method != Method::GET {

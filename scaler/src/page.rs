@@ -31,7 +31,7 @@ const MOST_FOLLOWERS: u32 = 8;
 
 /// What is kept of all pools, for the page.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<Memory>>);
+pub(crate) struct PageData(Arc<Mutex<Memory>>);
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -47,7 +47,7 @@ impl Memory {
     }
 }
 
-impl Kept {
+impl PageData {
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +86,7 @@ impl Kept {
     }
 }
 
-impl Source for Kept {
+impl Source for PageData {
     type Error = Infallible;
 
     async fn look(&mut self) -> Result<Chart, Infallible> {
@@ -102,17 +102,17 @@ impl Source for Kept {
 }
 
 /// The page while it is served.
-pub(crate) struct Shown {
+pub(crate) struct ServedPage {
     pub(crate) page: Page,
     /// Where to look.
     pub(crate) link: String,
     stop: oneshot::Sender<()>,
 }
 
-impl Shown {
+impl ServedPage {
     /// Draws what is kept, on a thread of its own, for whoever is let in at this address. `behind_proxy`: what is asked there may come from anywhere, so
     /// that loopback's own names prove nothing.
-    pub(crate) fn start(at: SocketAddr, behind_proxy: bool, kept: Kept) -> io::Result<Self> {
+    pub(crate) fn start(at: SocketAddr, behind_proxy: bool, kept: PageData) -> io::Result<Self> {
         let gate = if behind_proxy { Gate::with_token() } else { Gate::new(at) }?;
         let link = gate.link(at);
         let (page, picture) = lightsout_page::open(gate, kept, MOST_FOLLOWERS);
@@ -148,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_is_bounded_and_no_pool_is_forgotten() {
-        let mut kept = Kept::default();
+        let mut kept = PageData::default();
         kept.keep(&tick(0, "quiet", 0));
         for second in 0..3 * 4096 {
             kept.keep(&tick(second, "busy", usize::try_from(second).unwrap()));
@@ -160,7 +160,7 @@ mod tests {
         assert!((MOST_READINGS / 2..MOST_READINGS).contains(&busy), "{busy}");
         assert!(chart.pools[0].readings.last().unwrap().sentence.ends_with("12287 waiting"), "the newest are kept");
 
-        let many = Kept::default();
+        let many = PageData::default();
         for pool in 0..MOST_READINGS + 9 {
             many.keep(&tick(0, &format!("p{pool}"), 0));
         }

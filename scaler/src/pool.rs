@@ -30,8 +30,8 @@ use lightsout_io::http::Driver;
 use tokio::sync::Semaphore;
 
 pub(crate) use self::{
-    reading::{RELEASE, Unread},
-    tick::Cut,
+    reading::{RELEASE, ReadError},
+    tick::TickDeadline,
     view::{View, view},
 };
 

@@ -44,7 +44,7 @@ pub(crate) struct Views {
 }
 
 /// A describe under way, for all who wait for it.
-pub(crate) type Describing = Shared<LocalBoxFuture<'static, Result<Rc<Views>, CloudError>>>;
+pub(crate) type PendingDescribe = Shared<LocalBoxFuture<'static, Result<Rc<Views>, CloudError>>>;
 
 impl Regions {
     /// These regions, each with the groups that `open` gives.
@@ -63,12 +63,12 @@ impl Regions {
     }
 
     /// Begins one describe a region.
-    pub(crate) fn describe(&self, groups: BTreeMap<Location, BTreeSet<String>>) -> BTreeMap<Location, Describing> {
+    pub(crate) fn describe(&self, groups: BTreeMap<Location, BTreeSet<String>>) -> BTreeMap<Location, PendingDescribe> {
         groups.into_iter().map(|(name, groups)| (name.clone(), self.describe_one(name, groups))).collect()
     }
 
     /// Begins a describe of these groups of one region.
-    pub(crate) fn describe_one(&self, name: Location, groups: BTreeSet<String>) -> Describing {
+    pub(crate) fn describe_one(&self, name: Location, groups: BTreeSet<String>) -> PendingDescribe {
         let regions = Rc::clone(&self.0);
         let describing = async move {
             let started = Instant::now();

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     memory::PoolMemory,
-    pool::{Cut, Pool, RELEASE, TickContext, groups_of},
+    pool::{Pool, RELEASE, TickContext, TickDeadline, groups_of},
 };
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
@@ -31,7 +31,7 @@ pub(crate) struct Span {
     /// None begins after this, but for the first.
     pub(crate) last: Instant,
     /// None goes on after this.
-    pub(crate) cut: Cut,
+    pub(crate) cut: TickDeadline,
     /// No longer than this is tried to give back what platforms hold.
     pub(crate) end: Instant,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Scheduler {
     /// The pools whose platform hinted at waiting jobs since their last tick began.
     hinted: BTreeSet<String>,
     /// What ends ticks that begin from now on and have not ended by themselves.
-    cut: Option<Cut>,
+    cut: Option<TickDeadline>,
 }
 
 impl Scheduler {
@@ -144,7 +144,7 @@ impl Scheduler {
     pub(crate) async fn tick_soon(
         &mut self,
         pools: impl IntoIterator<Item = String>,
-        (cut, end): (Cut, Instant),
+        (cut, end): (TickDeadline, Instant),
         mut done: impl FnMut(&Decision),
     ) {
         self.cut = Some(cut);

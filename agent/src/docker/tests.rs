@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::jobs::{Below, Jobs};
+use crate::jobs::{JobProcesses, Jobs};
 
 const EVERY: Selection = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
@@ -125,13 +125,13 @@ async fn an_engine_that_stops_in_the_middle_of_an_answer_makes_it_unknown_each_t
 #[tokio::test]
 async fn containers_that_could_not_be_noted_are_ended_all_the_same() {
     let fake = FakeEngine::start(Manner::FailsOnce);
-    let jobs = Jobs::of(None, &Below::NoJobs, Some((fake.engine(), EVERY))).await;
+    let jobs = Jobs::of(None, &JobProcesses::NoJobs, Some((fake.engine(), EVERY))).await;
     let counts = || (fake.lists.load(Ordering::Relaxed), fake.kills.load(Ordering::Relaxed));
     assert_eq!(counts(), (1, 0));
     jobs.end().await;
     assert_eq!(counts(), (2, 2), "it looked again");
     // What was noted is all that is ended: what came later tidies up.
-    let jobs = Jobs::of(None, &Below::NoJobs, Some((fake.engine(), EVERY))).await;
+    let jobs = Jobs::of(None, &JobProcesses::NoJobs, Some((fake.engine(), EVERY))).await;
     jobs.end().await;
     assert_eq!(counts(), (3, 4));
 }

@@ -4,7 +4,7 @@ use std::{env, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    doctor::facts::{Baked, EngineAccess, EngineSettings, Fact, Facts, RunsAs, SettingsFacts, Software, Unit},
+    doctor::facts::{EngineAccess, EngineSettings, Fact, Facts, ImageManifest, RunsAs, SettingsFacts, Software, Unit},
     exchange::Call,
     platform::{RunnerNeeds, RunnerVersion},
     settings::{RunnerEnvironment, RunnerUnit},
@@ -126,17 +126,17 @@ fn runs_as(facts: &SettingsFacts, root: &Root, in_image: bool) -> Fact<RunsAs> {
     })
 }
 
-fn baked(root: &Root) -> Option<Fact<Baked>> {
+fn baked(root: &Root) -> Option<Fact<ImageManifest>> {
     let read = |text: String| {
-        let found: Result<Baked, _> = serde_json::from_str(&text);
+        let found: Result<ImageManifest, _> = serde_json::from_str(&text);
         found.map_err(|error| format!("{IMAGE} cannot be understood: {error}"))
     };
     let found = root.text(IMAGE).transpose()?.and_then(read);
-    Some(found.map(|baked| Baked { now: Timestamp::now(), ..baked }))
+    Some(found.map(|baked| ImageManifest { now: Timestamp::now(), ..baked }))
 }
 
 /// Where the runner's program is, by the settings, else by what the image says.
-fn program(root: &Root, needs: &RunnerNeeds, baked: Option<&Fact<Baked>>) -> Option<Fact<PathBuf>> {
+fn program(root: &Root, needs: &RunnerNeeds, baked: Option<&Fact<ImageManifest>>) -> Option<Fact<PathBuf>> {
     let of_image = || baked?.as_ref().ok()?.runner.as_ref()?.program.first().cloned();
     let name = needs.program.clone().or_else(of_image)?;
     if name.contains('/') {

@@ -95,7 +95,7 @@ impl Capacity {
 
 /// What came before a plan. [`Default`]: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct PlanHistory {
     /// How long ago this process raised the pool, for the cooldown; `None` when it never did.
     pub since_raise: Option<Duration>,
     /// What the last raise wrote, when it is not known whether that took effect: it is written again while it is needed. Where it did take
@@ -142,7 +142,7 @@ impl Plan {
 /// to plan `desired + ceil(queued / slots)`, and it would run away: jobs stay queued while instances boot, so that each tick
 /// would add the same instances again. The rule here is bounded by the demand; its price is that jobs may wait for
 /// instances that are busy. A platform that tells its running jobs has no such price.
-pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, past: Past) -> Plan {
+pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, past: PlanHistory) -> Plan {
     let mut explanation = weigh(policy, demand, capacity, past.outlook);
     let desired = capacity.at_most_desired();
     if capacity.desired < desired && explanation.target == desired && past.unanswered == Some(desired) {

@@ -47,7 +47,7 @@ pub use scaler::{
 };
 pub use secret::SecretSource;
 pub use tags::{TAG_PREFIX, TAGS, Tag, TagSection, TagValue};
-pub use variables::{As, Means, Stored, Variable, from_variables, stored};
+pub use variables::{StoredValue, ValueFormat, Variable, VariableMeaning, from_variables, stored};
 
 /// One file of settings.
 #[derive(Clone, Debug)]

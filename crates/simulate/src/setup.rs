@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     agent::policy::AgentPolicy,
     platform::Demand,
-    scaling::{Capacity, Past, Plan, ScalerPolicy, Schedule, plan},
+    scaling::{Capacity, Plan, PlanHistory, ScalerPolicy, Schedule, plan},
 };
 
 use crate::peers::Peer;
@@ -78,7 +78,7 @@ pub enum Fleet {
 }
 
 /// The scaler's decision.
-pub type PlanFn = fn(&ScalerPolicy, &Demand, Capacity, Past) -> Plan;
+pub type PlanFn = fn(&ScalerPolicy, &Demand, Capacity, PlanHistory) -> Plan;
 
 #[derive(Clone, Debug)]
 pub struct LightsoutSettings {

@@ -17,14 +17,14 @@ use lightsout_io::{
 };
 
 use super::{Function, FunctionError, Request, Ticks, Variables, settings};
-use crate::{NAME, groups, listener::Lines, pool::TickContext, tokens};
+use crate::{NAME, groups, listener::LogLimiter, pool::TickContext, tokens};
 
 /// How often those who send webhooks make it look for its settings again: a schedule does so each time, and is nobody's but the operator's.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What differs from cloud to cloud in where settings are.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct SettingsSource {
     /// Whose stores may hold them.
     pub(crate) cloud: CloudName,
     /// The variable that holds the folder of the unpacked package; the working directory, where it is not set.
@@ -35,18 +35,18 @@ pub(crate) struct Home {
 
 /// The function of this process, as soon as its settings can be had.
 pub(crate) struct Opened {
-    home: &'static Home,
+    home: &'static SettingsSource,
     variables: Rc<Variables>,
     function: Result<Function, String>,
     /// When it was tried last.
     tried: Instant,
     /// What a stranger can cause to be said while there is none.
-    troubles: Lines,
+    troubles: LogLimiter,
 }
 
 impl Opened {
     /// Tries to open it with what the environment says. What fails is told by the first invocation.
-    pub(crate) async fn start(home: &'static Home) -> Self {
+    pub(crate) async fn start(home: &'static SettingsSource) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -56,10 +56,10 @@ impl Opened {
     }
 
     /// The same, in this environment.
-    pub(super) async fn with(variables: Variables, home: &'static Home) -> Self {
+    pub(super) async fn with(variables: Variables, home: &'static SettingsSource) -> Self {
         let tried = Instant::now();
         let function = open(&variables, home).await;
-        Self { home, variables: Rc::new(variables), function, tried, troubles: Lines::new(tried) }
+        Self { home, variables: Rc::new(variables), function, tried, troubles: LogLimiter::new(tried) }
     }
 
     /// The function. Each call tries anew as long as there is none.
@@ -104,7 +104,7 @@ pub(crate) fn run<E: Display>(serve: impl Future<Output = Result<(), E>>) -> Exi
 }
 
 /// Reads the settings and makes the function of them; no call but for settings that are elsewhere.
-async fn open(variables: &Variables, home: &Home) -> Result<Function, String> {
+async fn open(variables: &Variables, home: &SettingsSource) -> Result<Function, String> {
     let ticks = Ticks::read(variables)?;
     let settings = settings::read(variables, home).await?;
     for warning in &settings.warnings {

@@ -10,7 +10,7 @@ use lightsout_core::settings::{
 use lightsout_io::files;
 use secrecy::ExposeSecret;
 
-use super::{Home, Variables};
+use super::{SettingsSource, Variables};
 
 /// A file or folder in the package.
 const PATH: &str = "LIGHTSOUT_SCALER_CONFIG";
@@ -33,7 +33,7 @@ pub(super) fn compare_versions(variables: &Variables) {
 ///
 /// # Errors
 /// When one cannot be read, none is named, or they cannot work.
-pub(super) async fn read(variables: &Variables, home: &Home) -> Result<ScalerSettings, String> {
+pub(super) async fn read(variables: &Variables, home: &SettingsSource) -> Result<ScalerSettings, String> {
     let cloud = provider(home.cloud);
     let mut fragments = packaged(variables, home.package)?;
     if let Some(address) = given(variables, OBJECT) {

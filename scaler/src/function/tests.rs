@@ -17,7 +17,7 @@ use self::fake::{QueueReply, Queues};
 use super::*;
 use crate::{tests::hinting::Said, tokens::Tokens};
 
-const HOME: Home = Home { cloud: CloudName::Aws, package: "PACKAGE", remedy: "put some somewhere" };
+const HOME: SettingsSource = SettingsSource { cloud: CloudName::Aws, package: "PACKAGE", remedy: "put some somewhere" };
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Pools with more lines of settings for each, whose calls may take an hour. They have no queue yet.

@@ -14,7 +14,7 @@ use lightsout_core::{
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Kept;
+use super::PageData;
 use crate::regions::Regions;
 
 /// How long a look at one location's groups may take.
@@ -24,7 +24,7 @@ const UNREAD: Duration = Duration::from_secs(60);
 
 /// Looks again and again at those that are worth a look: as often as the pools tick while somebody reads the page, else once a minute.
 pub(crate) async fn look_on(
-    kept: Kept,
+    kept: PageData,
     regions: &Regions,
     pools: Vec<Rc<PoolSettings>>,
     every: Duration,
@@ -47,7 +47,7 @@ fn is_due(looked: Option<Duration>, read: Option<Duration>) -> bool {
 }
 
 /// Whether there was anything to look at.
-pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSettings>]) -> bool {
+pub(crate) async fn look(kept: &PageData, regions: &Regions, pools: &[Rc<PoolSettings>]) -> bool {
     let chosen = kept.choose();
     let mut places: BTreeMap<Location, Vec<&PoolSettings>> = BTreeMap::new();
     for pool in pools.iter().filter(|pool| chosen.contains(&pool.name)) {

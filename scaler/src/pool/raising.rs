@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     call_permits::CallPermit,
-    regions::Describing,
+    regions::PendingDescribe,
     trouble::{LONGER, Trouble},
 };
 
@@ -37,7 +37,7 @@ const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 const LONG_AGO: Duration = Duration::from_secs(86_400);
 
 /// What was seen of a group right before a raise.
-pub(super) struct SecondLook {
+pub(super) struct Recheck {
     /// The group, if it was described again.
     view: Option<Result<View, Trouble>>,
     /// Its history, unless the cloud refuses a raise on a stale reading by itself.
@@ -47,7 +47,7 @@ pub(super) struct SecondLook {
 
 /// What became of a raise that did not fail.
 #[derive(Debug)]
-pub(super) enum Carried {
+pub(super) enum RaiseResult {
     /// It is done, or there was nothing to do.
     Done,
     /// The cloud refused it, because the group was changed since it was seen.
@@ -62,7 +62,7 @@ pub(super) fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool
 }
 
 /// Looks at the group's history, and at the group again when `describe`.
-async fn second_look(context: &TickContext, settings: &PoolSettings, describe: bool, until: Instant) -> SecondLook {
+async fn second_look(context: &TickContext, settings: &PoolSettings, describe: bool, until: Instant) -> Recheck {
     let looking = async {
         if !describe {
             return None;
@@ -84,7 +84,7 @@ async fn second_look(context: &TickContext, settings: &PoolSettings, describe: b
         })
     };
     let (view, history) = join(looking, reading).await;
-    SecondLook { view, history, at: Instant::now() }
+    Recheck { view, history, at: Instant::now() }
 }
 
 /// The first look at a group, and, where this is the only tick, the second one with it: by then the queue is still read, so
@@ -92,9 +92,9 @@ async fn second_look(context: &TickContext, settings: &PoolSettings, describe: b
 pub(super) async fn looks(
     context: &TickContext,
     settings: &PoolSettings,
-    describing: Describing,
+    describing: PendingDescribe,
     until: Instant,
-) -> Result<(View, Option<SecondLook>), Trouble> {
+) -> Result<(View, Option<Recheck>), Trouble> {
     let seen = view(context, settings, describing, until).await?;
     if context.looks_early && is_guarded(context, settings) && seen.group.desired < seen.group.max {
         let look = Box::pin(second_look(context, settings, true, until)).await;
@@ -147,7 +147,7 @@ impl Pool {
         context: &TickContext,
         seen: View,
         first: bool,
-        early: Option<SecondLook>,
+        early: Option<Recheck>,
         until: Instant,
     ) -> Result<(View, Vec<Change>), Trouble> {
         let higher = self.highest(&[]) > seen.group.desired;
@@ -198,11 +198,11 @@ impl Pool {
         decided: &Plan,
         until: Instant,
         record: &mut Decision,
-    ) -> Result<Carried, Trouble> {
-        let &Plan::Raise { to, .. } = decided else { return Ok(Carried::Done) };
+    ) -> Result<RaiseResult, Trouble> {
+        let &Plan::Raise { to, .. } = decided else { return Ok(RaiseResult::Done) };
         if context.dry_run {
             record.result = Outcome::WouldRaise;
-            return Ok(Carried::Done);
+            return Ok(RaiseResult::Done);
         }
         let began = Instant::now();
         let groups = &context.regions.region(&self.settings.location()).groups;
@@ -226,9 +226,11 @@ impl Pool {
         let conditional = seen.version.is_some() && !is_guarded(context, &self.settings);
         match raised {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if conditional && error.kind == CloudErrorKind::InProgress => return Ok(Carried::Outrun),
+            Ok(Err(error)) if conditional && error.kind == CloudErrorKind::InProgress => {
+                return Ok(RaiseResult::Outrun);
+            }
             Ok(Err(error)) if error.kind == CloudErrorKind::OutOfBounds => {
-                return Ok(Carried::Above(seen.max, error.into()));
+                return Ok(RaiseResult::Above(seen.max, error.into()));
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
@@ -242,7 +244,7 @@ impl Pool {
         for doubt in seen.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {
             tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
         }
-        Ok(Carried::Done)
+        Ok(RaiseResult::Done)
     }
 
     /// Remembers a write that has taken effect, or, without an answer, may have or may yet.

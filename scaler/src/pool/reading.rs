@@ -31,7 +31,7 @@ const PACE: Duration = Duration::from_secs(10);
 pub(super) const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 
 /// Why a queue was not read.
-pub(crate) enum Unread {
+pub(crate) enum ReadError {
     /// Somebody else reads it, and only one can.
     Elsewhere(String),
     Failed(Trouble),
@@ -44,7 +44,7 @@ impl Pool {
         context: &TickContext,
         started: Instant,
         until: Instant,
-    ) -> Result<Reading, Unread> {
+    ) -> Result<Reading, ReadError> {
         if context.dry_run {
             return Box::pin(self.only_look(context, started, until)).await;
         }
@@ -52,22 +52,32 @@ impl Pool {
     }
 
     /// Reads it, and gives back what the platform holds for it: whoever does more than look has it meanwhile.
-    async fn only_look(&mut self, context: &TickContext, started: Instant, until: Instant) -> Result<Reading, Unread> {
+    async fn only_look(
+        &mut self,
+        context: &TickContext,
+        started: Instant,
+        until: Instant,
+    ) -> Result<Reading, ReadError> {
         let read = self.read_queue(context, started, until).await;
         self.release(context, RELEASE).await;
         read
     }
 
-    async fn read_queue(&mut self, context: &TickContext, started: Instant, until: Instant) -> Result<Reading, Unread> {
+    async fn read_queue(
+        &mut self,
+        context: &TickContext,
+        started: Instant,
+        until: Instant,
+    ) -> Result<Reading, ReadError> {
         let room = Rc::clone(&self.room);
         let mut again = true;
         if self.refused {
-            Box::pin(self.renew(context, until)).await.map_err(Unread::Failed)?;
+            Box::pin(self.renew(context, until)).await.map_err(ReadError::Failed)?;
         }
         loop {
             let queue = match self.queue.take() {
                 Some(queue) => queue,
-                None => self.open(context, until).await.map_err(Unread::Failed)?,
+                None => self.open(context, until).await.map_err(ReadError::Failed)?,
             };
             // It stays the pool's while it is read: a tick may be cut off meanwhile, and what the platform holds is still to be given back.
             let (queue, token_at) = self.queue.insert(queue);
@@ -98,7 +108,7 @@ impl Pool {
                 })
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
-                Box::pin(self.renew(context, until)).await.map_err(Unread::Failed)?;
+                Box::pin(self.renew(context, until)).await.map_err(ReadError::Failed)?;
                 continue;
             }
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
@@ -115,13 +125,13 @@ impl Pool {
             self.not_before = until;
             self.no_hint_before = until.filter(|_| throttled || wish.is_some_and(|wish| wish > PACE));
             return read.map_err(|error| match error.kind {
-                ErrorKind::TimeOver => Unread::Failed(Trouble::late(format!(
+                ErrorKind::TimeOver => ReadError::Failed(Trouble::late(format!(
                     "the queue was not read: {}; raise `deadline`, see why {} is slow, or \
                      give its pools more time with `tick`: all together they have {MAX_REQUESTS} requests open at once",
                     error.message,
                     self.settings.platform.address()
                 ))),
-                ErrorKind::Occupied(_) => Unread::Elsewhere(error.message),
+                ErrorKind::Occupied(_) => ReadError::Elsewhere(error.message),
                 ErrorKind::Unauthorized
                 | ErrorKind::Forbidden
                 | ErrorKind::NotFound
@@ -130,7 +140,7 @@ impl Pool {
                 | ErrorKind::Server
                 | ErrorKind::Unreachable
                 | ErrorKind::Malformed
-                | ErrorKind::Refused => Unread::Failed(error.into()),
+                | ErrorKind::Refused => ReadError::Failed(error.into()),
             });
         }
     }

@@ -9,24 +9,24 @@ use lightsout_core::{
     cloud::Floor,
     platform::{Demand, Reading},
     record::{Decision, Outcome},
-    scaling::{Capacity, Change, Past, Plan, floor, plan},
+    scaling::{Capacity, Change, Plan, PlanHistory, floor, plan},
 };
 use tokio::time::sleep_until;
 
 use super::{
-    Pool, TickContext, Unread, View,
-    raising::{self, Carried},
+    Pool, ReadError, TickContext, View,
+    raising::{self, RaiseResult},
     record::{explain, millis, now, wall_clock},
     view,
 };
 use crate::{
-    regions::Describing,
+    regions::PendingDescribe,
     trouble::{Trouble, of_platform},
 };
 
 /// When a tick that has not ended by itself is cut off, since the process stands still afterwards.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
+pub(crate) struct TickDeadline {
     pub(crate) at: Instant,
     /// What the record of such a tick says.
     pub(crate) why: &'static str,
@@ -41,8 +41,8 @@ impl Pool {
     pub(crate) async fn tick(
         mut self: Box<Self>,
         context: Rc<TickContext>,
-        group: Describing,
-        cut: Option<Cut>,
+        group: PendingDescribe,
+        cut: Option<TickDeadline>,
     ) -> (Box<Self>, Decision) {
         let started = Instant::now();
         let mut record = self.record();
@@ -89,7 +89,7 @@ impl Pool {
     async fn attempt(
         &mut self,
         context: &TickContext,
-        group: Describing,
+        group: PendingDescribe,
         started: Instant,
         record: &mut Decision,
     ) -> Result<Option<Trouble>, Trouble> {
@@ -102,14 +102,14 @@ impl Pool {
         record.ms.describe = looks.as_ref().ok().map(|(view, _)| millis(view.took));
         let (Reading { demand, missing }, (mut view, early)) = match (reading, looks) {
             (Ok(reading), Ok(looks)) => (reading, looks),
-            (Ok(_) | Err(Unread::Elsewhere(_)), Err(group)) => return Err(group),
-            (Err(Unread::Elsewhere(why)), Ok(_)) => {
+            (Ok(_) | Err(ReadError::Elsewhere(_)), Err(group)) => return Err(group),
+            (Err(ReadError::Elsewhere(why)), Ok(_)) => {
                 record.result = Outcome::Standby;
                 record.reason = Some(why);
                 return Ok(None);
             }
-            (Err(Unread::Failed(queue)), Ok(_)) => return Err(queue),
-            (Err(Unread::Failed(queue)), Err(group)) => return Err(queue.and(&group)),
+            (Err(ReadError::Failed(queue)), Ok(_)) => return Err(queue),
+            (Err(ReadError::Failed(queue)), Err(group)) => return Err(queue.and(&group)),
         };
 
         // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
@@ -137,8 +137,8 @@ impl Pool {
                 decided = self.decide(&demand, &view.group, self.highest(&changes));
                 explain(record, &decided);
                 match self.carry_out(context, &view.group, &decided, until, record).await? {
-                    Carried::Done => Ok(view),
-                    refused @ (Carried::Outrun | Carried::Above(..)) => {
+                    RaiseResult::Done => Ok(view),
+                    refused @ (RaiseResult::Outrun | RaiseResult::Above(..)) => {
                         self.carry_out_again(context, &demand, &changes, refused, until, record).await
                     }
                 }
@@ -168,7 +168,7 @@ impl Pool {
         context: &TickContext,
         demand: &Demand,
         changes: &[Change],
-        refused: Carried,
+        refused: RaiseResult,
         until: Instant,
         record: &mut Decision,
     ) -> Result<View, Trouble> {
@@ -177,11 +177,11 @@ impl Pool {
         let again = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await;
         let view = match (again, refused) {
             // Another bound than the maximum, such as a quota, which a second try would meet as well; or nobody knows.
-            (Ok(view), Carried::Above(max, why)) if view.group.max >= max => {
+            (Ok(view), RaiseResult::Above(max, why)) if view.group.max >= max => {
                 self.look(&view);
                 return Err(why);
             }
-            (Err(_), Carried::Above(_, why)) => return Err(why),
+            (Err(_), RaiseResult::Above(_, why)) => return Err(why),
             (again, _) => again?,
         };
         self.look(&view);
@@ -190,9 +190,9 @@ impl Pool {
         let decided = self.decide(demand, &view.group, lately);
         explain(record, &decided);
         match self.carry_out(context, &view.group, &decided, until, record).await? {
-            Carried::Done => Ok(view),
-            Carried::Above(_, why) => Err(why),
-            Carried::Outrun => Err(Trouble::other(format!(
+            RaiseResult::Done => Ok(view),
+            RaiseResult::Above(_, why) => Err(why),
+            RaiseResult::Outrun => Err(Trouble::other(format!(
                 "the group {} was changed twice while it was to be raised; {} looks again",
                 settings.group,
                 context.next_look()
@@ -202,14 +202,15 @@ impl Pool {
 
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
         let outlook = self.raise_history.outlook(wall_clock());
-        let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
+        let past =
+            PlanHistory { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
         plan(&self.policy, demand, capacity(group, lately), past)
     }
 }
 
 /// Waits until a tick is cut off.
-async fn cut_off(cut: Option<Cut>) -> Trouble {
-    let Some(Cut { at, why }) = cut else { return pending().await };
+async fn cut_off(cut: Option<TickDeadline>) -> Trouble {
+    let Some(TickDeadline { at, why }) = cut else { return pending().await };
     sleep_until(at.into()).await;
     Trouble::late(why.into())
 }

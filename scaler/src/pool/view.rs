@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::TickContext;
 use crate::{
-    regions::Describing,
+    regions::PendingDescribe,
     trouble::{LONGER, Trouble},
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct View {
 pub(crate) async fn view(
     context: &TickContext,
     settings: &PoolSettings,
-    describing: Describing,
+    describing: PendingDescribe,
     until: Instant,
 ) -> Result<View, Trouble> {
     let location = || context.regions.region(&settings.location()).groups.location();

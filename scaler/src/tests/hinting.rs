@@ -18,7 +18,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    listener::{self, Bodies, Limits, Listener, Offer},
+    listener::{self, Bodies, Endpoints, Limits, Listener},
     meter::Meter,
     webhooks::Webhooks,
 };
@@ -38,7 +38,7 @@ pub(super) struct Listening {
 }
 
 /// A listener with all of this.
-pub(super) async fn listen_with(offer: Offer, limits: Limits) -> Listening {
+pub(super) async fn listen_with(offer: Endpoints, limits: Limits) -> Listening {
     let listener = listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
     Listening { address, _listener: listener::listen(listener, offer, limits) }
@@ -54,7 +54,7 @@ async fn listening_with(metered: Option<Arc<dyn Metered>>, limits: Limits) -> (L
     let mut webhooks = Webhooks::default();
     webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
-    let offer = Offer { webhooks: Arc::new(webhooks), hints, metered, page: None };
+    let offer = Endpoints { webhooks: Arc::new(webhooks), hints, metered, page: None };
     (listen_with(offer, limits).await, hinted)
 }
 
@@ -182,7 +182,7 @@ async fn a_secret_that_was_changed_in_its_store_is_taken_up_and_the_old_one_refu
     let webhooks = Arc::new(Webhooks::resolve(&pools, &tokens).await.unwrap());
     let (hints, _hinted) = mpsc::channel(64);
     let limits = Limits { rate: 100_000, burst: 100_000, ..Limits::default() };
-    let offer = Offer { webhooks: Arc::clone(&webhooks), hints, metered: None, page: None };
+    let offer = Endpoints { webhooks: Arc::clone(&webhooks), hints, metered: None, page: None };
     let listening = listen_with(offer, limits).await;
     let answer = async |secret: &str| status(&listening, &post("/hooks/a", secret, &queued(1))).await;
     let until_renewed = async |secret: &str| while answer(secret).await != 202 {};

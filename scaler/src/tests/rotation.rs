@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{pool::Unread, tests::releasing::Holds};
+use crate::{pool::ReadError, tests::releasing::Holds};
 
 /// A server whose answers follow from the request's head. Gives its address.
 async fn server(answer: impl Fn(&str, &str) -> (u16, String) + 'static) -> String {
@@ -108,8 +108,8 @@ async fn a_scale_sets_session_is_kept_when_the_token_is_rotated() {
             let now = std::time::Instant::now();
             match pool.read(&context, now, now + Duration::from_secs(20)).await {
                 Ok(reading) => assert_eq!((reading.demand.queued, reading.missing), (expected, None)),
-                Err(Unread::Elsewhere(why)) => panic!("{expected}: {why}"),
-                Err(Unread::Failed(trouble)) => panic!("{expected}: {trouble:?}"),
+                Err(ReadError::Elsewhere(why)) => panic!("{expected}: {why}"),
+                Err(ReadError::Failed(trouble)) => panic!("{expected}: {trouble:?}"),
             }
         }
     };
@@ -135,7 +135,7 @@ async fn a_dry_run_gives_the_session_back_also_where_no_token_can_be_had() {
         let pool = Pool::all(settings.pools.clone()).remove(0).with_queue(Box::new(holds.clone()));
         let mut pool = pool.with_token_of(std::time::Instant::now());
         let now = std::time::Instant::now();
-        assert!(matches!(pool.read(&context, now, now + Duration::from_secs(20)).await, Err(Unread::Failed(_))));
+        assert!(matches!(pool.read(&context, now, now + Duration::from_secs(20)).await, Err(ReadError::Failed(_))));
         assert_eq!(holds.given_back.load(Ordering::Relaxed), 1);
     };
     LocalSet::new().run_until(test).await;

@@ -19,16 +19,16 @@ use super::{
     *,
 };
 use crate::{
-    listener::{Limits, Offer},
-    page::{Kept, Shown, look},
+    listener::{Endpoints, Limits},
+    page::{PageData, ServedPage, look},
     webhooks::Webhooks,
 };
 
 /// The page at a listener that accepts webhooks as well, or does not.
 struct Showing {
     listening: Listening,
-    kept: Kept,
-    shown: Shown,
+    kept: PageData,
+    shown: ServedPage,
     _hinted: mpsc::Receiver<String>,
 }
 
@@ -37,11 +37,11 @@ async fn showing(with_webhook: bool, limits: Limits) -> Showing {
     if with_webhook {
         webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     }
-    let kept = Kept::default();
+    let kept = PageData::default();
     // The gate asks of an address whether it is loopback's alone.
-    let shown = Shown::start(([127, 0, 0, 1], 80).into(), with_webhook, kept.clone()).unwrap();
+    let shown = ServedPage::start(([127, 0, 0, 1], 80).into(), with_webhook, kept.clone()).unwrap();
     let (hints, hinted) = mpsc::channel(8);
-    let offer = Offer { webhooks: Arc::new(webhooks), hints, metered: None, page: Some(shown.page.clone()) };
+    let offer = Endpoints { webhooks: Arc::new(webhooks), hints, metered: None, page: Some(shown.page.clone()) };
     Showing { listening: listen_with(offer, limits).await, kept, shown, _hinted: hinted }
 }
 
@@ -117,7 +117,7 @@ async fn instances_are_looked_at_apart_from_the_ticks_and_a_look_that_fails_lose
     groups.list("b", &[]);
     let looking = context(&settings, &groups);
     let pools: Vec<_> = settings.pools.iter().cloned().map(Rc::new).collect();
-    let mut kept = Kept::default();
+    let mut kept = PageData::default();
     assert!(!look(&kept, &looking.regions, &pools).await, "the next one need not wait for its minute");
     assert_eq!(calls(&groups), [""; 0], "nothing was read of any pool: nobody knows how many a look would find");
     for record in ticked(&mut scheduler(&settings, context(&settings, &groups), vec![waiting(0); 3])).await {

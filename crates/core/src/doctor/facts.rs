@@ -110,7 +110,7 @@ pub struct Software {
     /// What it says of its version.
     pub runner_version: Option<Fact<RunnerVersion>>,
     /// What the image says of itself, and when it was read.
-    pub baked: Option<Fact<Baked>>,
+    pub baked: Option<Fact<ImageManifest>>,
     /// The unit with which the vendor's package starts the runner.
     pub runner_unit: Option<Unit>,
     pub agent_unit: Option<Unit>,
@@ -155,7 +155,7 @@ pub enum EngineAccess {
 
 /// What an image says of itself, in `/usr/share/lightsout/image.json` (packer/README.md); other keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Baked {
+pub struct ImageManifest {
     /// When it was built.
     #[serde(default)]
     pub built: Option<Timestamp>,
@@ -163,7 +163,7 @@ pub struct Baked {
     #[serde(default)]
     pub platform: Option<String>,
     #[serde(default)]
-    pub runner: Option<BakedRunner>,
+    pub runner: Option<ImageRunner>,
     /// The time at which it was read.
     #[serde(skip)]
     pub now: Timestamp,
@@ -171,7 +171,7 @@ pub struct Baked {
 
 /// The runner in an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct BakedRunner {
+pub struct ImageRunner {
     #[serde(default)]
     pub version: Option<String>,
     /// Its program and what comes with it.

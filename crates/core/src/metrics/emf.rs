@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Metric, Registry, Unit, registry::Fresh};
+use super::{Metric, Registry, Unit, registry::Delta};
 
 /// The namespace in CloudWatch.
 pub const NAMESPACE: &str = "lightsout";
@@ -21,8 +21,8 @@ pub fn lines(registry: &mut Registry, pool: &str, time: i64) -> Vec<String> {
     for metric in registry.metrics() {
         for (labels, fresh) in registry.fresh(metric, pool) {
             let value = match fresh {
-                Fresh::Number(number) => json!(number),
-                Fresh::Values(values) => json!(values),
+                Delta::Number(number) => json!(number),
+                Delta::Values(values) => json!(values),
             };
             found.push((name(metric, &labels), metric, value));
         }

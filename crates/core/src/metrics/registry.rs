@@ -47,7 +47,7 @@ pub enum Value<'a> {
 
 /// A value that is new since it was asked for last.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fresh {
+pub(super) enum Delta {
     /// What a counter grew by, or what a gauge is.
     Number(f64),
     /// The values that a histogram took.
@@ -130,21 +130,21 @@ impl Registry {
     }
 
     /// What is new of a metric since it was asked for last, with the labels. Counters that stand still, and errors that never were, are left out.
-    pub(super) fn fresh(&mut self, metric: &Metric, pool: &str) -> Vec<(Vec<&'static str>, Fresh)> {
+    pub(super) fn fresh(&mut self, metric: &Metric, pool: &str) -> Vec<(Vec<&'static str>, Delta)> {
         let Some(pool) = self.pools.get_mut(pool) else { return Vec::new() };
         let mut found = Vec::new();
         for place in 0..metric.series() {
             let at = first(metric) + place;
             let fresh = match metric.kind {
-                Kind::Gauge => Some(pool.numbers[at]).filter(|now| !now.is_nan()).map(Fresh::Number),
+                Kind::Gauge => Some(pool.numbers[at]).filter(|now| !now.is_nan()).map(Delta::Number),
                 Kind::Counter => Some(pool.numbers[at]).filter(|now| !now.is_nan()).map(|now| {
                     let told = pool.told.get_mut(at).map_or(0.0, |told| std::mem::replace(told, now));
-                    Fresh::Number(now - told)
+                    Delta::Number(now - told)
                 }),
                 Kind::Histogram(_) => {
                     let taken = u16::try_from(at).ok().and_then(|at| pool.histograms.get_mut(&at));
                     let values = taken.map(|histogram| std::mem::take(&mut histogram.fresh)).unwrap_or_default();
-                    (!values.is_empty()).then_some(Fresh::Values(values))
+                    (!values.is_empty()).then_some(Delta::Values(values))
                 }
             };
             found.extend(fresh.map(|fresh| (metric.labels(place).iter().map(|(_, value)| *value).collect(), fresh)));
@@ -228,10 +228,10 @@ mod tests {
         let mut registry = Registry::new(Program::Scaler, true);
         registry.add(Id::Launches, "a", &[], 5.0);
         registry.observe(Id::RaiseWait, "a", &[], 3.0);
-        assert_eq!(registry.fresh(metric(Id::Launches), "a"), [(vec![], Fresh::Number(5.0))]);
-        assert_eq!(registry.fresh(metric(Id::RaiseWait), "a"), [(vec![], Fresh::Values(vec![3.0]))]);
+        assert_eq!(registry.fresh(metric(Id::Launches), "a"), [(vec![], Delta::Number(5.0))]);
+        assert_eq!(registry.fresh(metric(Id::RaiseWait), "a"), [(vec![], Delta::Values(vec![3.0]))]);
         registry.add(Id::Launches, "a", &[], 2.0);
-        assert_eq!(registry.fresh(metric(Id::Launches), "a"), [(vec![], Fresh::Number(2.0))]);
+        assert_eq!(registry.fresh(metric(Id::Launches), "a"), [(vec![], Delta::Number(2.0))]);
         assert_eq!(registry.fresh(metric(Id::RaiseWait), "a"), []);
         assert_eq!(shown(&registry, Id::Launches), [("a ".to_owned(), 7.0)], "Prometheus sees all of it");
     }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub(super) use self::source::{Gone, Items, Source};
+pub(super) use self::source::{Items, ListNotFound, Source};
 
 use self::known_list::{KnownList, Page, Turn};
 use super::{
@@ -222,12 +222,12 @@ impl<S: Source> PagedQueue<S> {
 
     fn not_found(&mut self, context: &RequestContext, reply: &Reply, open: Open<S::List>) -> Next {
         match self.source.gone(&open.list) {
-            Gone::Empty => {
+            ListNotFound::Empty => {
                 self.run.trouble = 0;
                 self.end(Open { pages: Vec::new(), ..open });
                 return Ok(self.more());
             }
-            Gone::Outdated(parent) => {
+            ListNotFound::Outdated(parent) => {
                 self.set_aside(&open);
                 let read_now = self.known.get(&parent).is_some_and(|known| known.read == self.number);
                 if self.lost.insert(open.list) && !read_now && !self.run.due.iter().any(|(_, due)| *due == parent) {
@@ -238,7 +238,7 @@ impl<S: Source> PagedQueue<S> {
                     self.meet(parent);
                 }
             }
-            Gone::Failure => self.set_aside(&open),
+            ListNotFound::Failure => self.set_aside(&open),
         }
         Err(self.source.refusal(context, reply))
     }

@@ -192,13 +192,13 @@ mod tests {
     use super::*;
     use crate::{
         platform::Demand,
-        scaling::{Capacity, Past, ScalerPolicy, plan},
+        scaling::{Capacity, PlanHistory, ScalerPolicy, plan},
     };
 
     fn record(result: Outcome, to: Option<u32>) -> Decision {
         let demand = Demand { queued: 3, running: Some(4), poll_after: None };
         let capacity = Capacity { max: 10, desired: 5, ..Capacity::default() };
-        let why = plan(&ScalerPolicy::default(), &demand, capacity, Past::default()).explanation().clone();
+        let why = plan(&ScalerPolicy::default(), &demand, capacity, PlanHistory::default()).explanation().clone();
         Decision {
             time: "2026-11-21T03:00:00.250Z".into(),
             pool: "linux".into(),

@@ -14,12 +14,12 @@ fn at(desired: u32) -> Capacity {
     Capacity { max: 10, desired, ..Capacity::default() }
 }
 
-fn since(raise: Duration) -> Past {
-    Past { since_raise: Some(raise), ..Past::default() }
+fn since(raise: Duration) -> PlanHistory {
+    PlanHistory { since_raise: Some(raise), ..PlanHistory::default() }
 }
 
 fn to(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Option<u32> {
-    match plan(policy, demand, capacity, Past::default()) {
+    match plan(policy, demand, capacity, PlanHistory::default()) {
         Plan::Hold(_) => None,
         Plan::Raise { to, .. } => Some(to),
     }
@@ -98,7 +98,8 @@ fn a_bound_that_is_met_and_not_passed_limits_nothing() {
         ("at the maximum", &bounds, 4, Limit::None),
         ("above the maximum", &bounds, 5, Limit::Max),
     ] {
-        let Plan::Raise { explanation: why, .. } = plan(policy, &demand(queued, 0), at(0), Past::default()) else {
+        let Plan::Raise { explanation: why, .. } = plan(policy, &demand(queued, 0), at(0), PlanHistory::default())
+        else {
             panic!("{name}")
         };
         assert_eq!(why.limit, limit, "{name}");
@@ -108,7 +109,7 @@ fn a_bound_that_is_met_and_not_passed_limits_nothing() {
 #[test]
 fn what_may_be_lost_is_written_again_until_it_is_seen() {
     let policy = ScalerPolicy::default();
-    let past = Past { unanswered: Some(3), ..Past::default() };
+    let past = PlanHistory { unanswered: Some(3), ..PlanHistory::default() };
     let plan = |capacity| plan(&policy, &demand(3, 0), capacity, past);
     assert!(matches!(plan(Capacity { lately: 3, ..at(2) }), Plan::Raise { to: 3, .. }));
     assert!(matches!(plan(at(3)), Plan::Hold(_)), "seen");
@@ -122,7 +123,7 @@ fn a_cooldown_holds_until_it_is_over() {
     let Plan::Hold(why) = after(20) else { panic!("raised in the cooldown") };
     assert_eq!(why.limit, Limit::Cooldown { left_ms: 40_000 });
     assert!(matches!(after(60), Plan::Raise { to: 1, .. }));
-    assert!(matches!(plan(&policy, &demand(1, 0), at(0), Past::default()), Plan::Raise { to: 1, .. }));
+    assert!(matches!(plan(&policy, &demand(1, 0), at(0), PlanHistory::default()), Plan::Raise { to: 1, .. }));
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn the_reason_reads_as_a_sentence() {
         ),
     ] {
         let since_raise = (!policy.cooldown.is_zero()).then_some(Duration::from_secs(10));
-        let past = Past { since_raise, ..Past::default() };
+        let past = PlanHistory { since_raise, ..PlanHistory::default() };
         assert_eq!(plan(policy, &demand, capacity, past).explanation().to_string(), expected);
     }
 }
@@ -242,9 +243,9 @@ proptest! {
     /// What a raise was for is settled by it: planning again on the same demand holds.
     #[test]
     fn is_idempotent(policy in sane_policy(), demand in small_demand(), capacity in real_capacity()) {
-        if let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, Past::default()) {
+        if let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, PlanHistory::default()) {
             let after = Capacity { desired: to, ..capacity };
-            prop_assert!(matches!(plan(&policy, &demand, after, Past::default()), Plan::Hold(_)));
+            prop_assert!(matches!(plan(&policy, &demand, after, PlanHistory::default()), Plan::Hold(_)));
         }
     }
 
@@ -282,14 +283,14 @@ proptest! {
     ) {
         let mut desired = start.desired;
         let mut read: [Option<(usize, u32)>; 2] = [None, None];
-        let needs = demands.iter().map(|demand| plan(&policy, demand, start, Past::default()).explanation().target);
+        let needs = demands.iter().map(|demand| plan(&policy, demand, start, PlanHistory::default()).explanation().target);
         let most = needs.max().unwrap_or(0).max(start.desired);
         for (step, (who, write)) in order.into_iter().enumerate() {
             let who = usize::from(who);
             match (write, read[who]) {
                 (true, Some((seen, stale))) => {
                     let capacity = Capacity { desired: stale, ..start };
-                    if let Plan::Raise { to, .. } = plan(&policy, &demands[seen], capacity, Past::default()) {
+                    if let Plan::Raise { to, .. } = plan(&policy, &demands[seen], capacity, PlanHistory::default()) {
                         desired = to;
                     }
                     read[who] = None;
@@ -316,7 +317,7 @@ proptest! {
 fn a_plan_says_which_entry_of_the_schedule_it_followed() {
     let policy =
         ScalerPolicy { spare: 4, entry: Some("mon-fri 08:00-18:00 spare 4".into()), ..ScalerPolicy::default() };
-    let why = plan(&policy, &demand(1, 0), at(5), Past::default()).explanation().clone();
+    let why = plan(&policy, &demand(1, 0), at(5), PlanHistory::default()).explanation().clone();
     assert_eq!(
         why.to_string(),
         "1 waiting + 0 running, 4 spare (by \"mon-fri 08:00-18:00 spare 4\"): need 5; desired is 5"
@@ -326,14 +327,15 @@ fn a_plan_says_which_entry_of_the_schedule_it_followed() {
 
 #[test]
 fn a_plan_says_how_many_instances_it_adds() {
-    let missing = |capacity| plan(&ScalerPolicy::default(), &demand(5, 0), capacity, Past::default()).missing();
+    let missing = |capacity| plan(&ScalerPolicy::default(), &demand(5, 0), capacity, PlanHistory::default()).missing();
     assert_eq!([missing(at(0)), missing(at(3)), missing(at(5)), missing(at(7))], [5, 2, 0, 0]);
 }
 
 #[test]
 fn raises_that_were_in_vain_are_named_where_there_were_some() {
     let said = |in_vain| {
-        let past = Past { outlook: Outlook { silent: 1, in_vain, ..Outlook::default() }, ..Past::default() };
+        let past =
+            PlanHistory { outlook: Outlook { silent: 1, in_vain, ..Outlook::default() }, ..PlanHistory::default() };
         plan(&ScalerPolicy::default(), &demand(1, 0), at(1), past).explanation().to_string()
     };
     assert!(!said(0).contains("in vain"), "{}", said(0));

@@ -17,13 +17,13 @@ use crate::platform::{KINDS, Kind};
 pub struct Variable {
     pub name: &'static str,
     /// What it means here.
-    pub means: Means,
+    pub means: VariableMeaning,
 }
 
 /// What a variable of another system means here.
 #[derive(Clone, Copy, Debug)]
-pub enum Means {
-    Key(VariableSection, &'static str, As),
+pub enum VariableMeaning {
+    Key(VariableSection, &'static str, ValueFormat),
     /// Nothing any more, and why.
     Gone(&'static str),
 }
@@ -41,7 +41,7 @@ pub enum VariableSection {
 
 /// How a value is written as a setting.
 #[derive(Clone, Copy, Debug)]
-pub enum As {
+pub enum ValueFormat {
     /// As it is.
     Text,
     /// A whole number.
@@ -73,32 +73,34 @@ pub enum As {
 
 impl Variable {
     /// A setting at the top.
-    pub(crate) const fn top(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(VariableSection::Top, key, written) }
+    pub(crate) const fn top(name: &'static str, key: &'static str, written: ValueFormat) -> Self {
+        Self { name, means: VariableMeaning::Key(VariableSection::Top, key, written) }
     }
 
     /// A setting of the pool.
-    pub(crate) const fn pool(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(VariableSection::Pool, key, written) }
+    pub(crate) const fn pool(name: &'static str, key: &'static str, written: ValueFormat) -> Self {
+        Self { name, means: VariableMeaning::Key(VariableSection::Pool, key, written) }
     }
 
     /// A setting of the platform.
-    pub(crate) const fn platform(name: &'static str, key: &'static str, written: As) -> Self {
-        Self { name, means: Means::Key(VariableSection::Platform, key, written) }
+    pub(crate) const fn platform(name: &'static str, key: &'static str, written: ValueFormat) -> Self {
+        Self { name, means: VariableMeaning::Key(VariableSection::Platform, key, written) }
     }
 
     /// It has no meaning any more: why, and what does its work.
     pub(crate) const fn gone(name: &'static str, why: &'static str) -> Self {
-        Self { name, means: Means::Gone(why) }
+        Self { name, means: VariableMeaning::Gone(why) }
     }
 
     /// The setting that it is, such as `pool.max_step`.
     pub fn key(&self, kind: &Kind) -> Option<String> {
         match self.means {
-            Means::Key(VariableSection::Top, key, _) => Some(key.to_owned()),
-            Means::Key(VariableSection::Pool, key, _) => Some(format!("pool.{key}")),
-            Means::Key(VariableSection::Platform, key, _) => Some(format!("pool.platform.{}.{key}", kind.name)),
-            Means::Gone(_) => None,
+            VariableMeaning::Key(VariableSection::Top, key, _) => Some(key.to_owned()),
+            VariableMeaning::Key(VariableSection::Pool, key, _) => Some(format!("pool.{key}")),
+            VariableMeaning::Key(VariableSection::Platform, key, _) => {
+                Some(format!("pool.platform.{}.{key}", kind.name))
+            }
+            VariableMeaning::Gone(_) => None,
         }
     }
 }
@@ -108,22 +110,22 @@ type Environment = BTreeMap<String, String>;
 
 /// A value that a variable does not hold but names.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredValue {
     pub name: &'static str,
     /// Where the value is.
     pub source: SecretSource,
 }
 
 /// What has to be fetched before [`from_variables`] can understand this environment.
-pub fn stored(environment: &Environment) -> Vec<Stored> {
+pub fn stored(environment: &Environment) -> Vec<StoredValue> {
     let Ok(Some(kind)) = system(environment) else { return Vec::new() };
     let named = kind.variables.iter().filter_map(|variable| match variable.means {
-        Means::Key(_, _, As::StoredIn(key)) => {
+        VariableMeaning::Key(_, _, ValueFormat::StoredIn(key)) => {
             let source =
                 SecretSource::SecretsManager { id: value(environment, variable.name)?.into(), key: Some(key.into()) };
-            Some(Stored { name: variable.name, source })
+            Some(StoredValue { name: variable.name, source })
         }
-        Means::Key(..) | Means::Gone(_) => None,
+        VariableMeaning::Key(..) | VariableMeaning::Gone(_) => None,
     });
     named.collect()
 }
@@ -144,9 +146,9 @@ pub fn from_variables(
         let Some(text) = value(environment, variable.name) else { continue };
         let place = SettingLocation::whole(format!("variable {}", variable.name));
         match variable.means {
-            Means::Gone(why) => said.push(format!("{} has no meaning any more: {why}", variable.name)),
-            Means::Key(section, key, written) => {
-                let text = if matches!(written, As::StoredIn(_)) {
+            VariableMeaning::Gone(why) => said.push(format!("{} has no meaning any more: {why}", variable.name)),
+            VariableMeaning::Key(section, key, written) => {
+                let text = if matches!(written, ValueFormat::StoredIn(_)) {
                     fetched.get(variable.name).map_or("", String::as_str)
                 } else {
                     text
@@ -207,7 +209,7 @@ fn value<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-impl As {
+impl ValueFormat {
     /// `None`: it says that there is none. What does not fit is text, and the reader of the key says what is expected.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use lightsout_core::{
     doctor::{
         Facts, Place,
         facts::{
-            AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
-            GuardFacts, HookFacts, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
+            AgentAnswer, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts, GuardFacts, HookFacts,
+            ImageManifest, ImageRunner, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
             NotOffered, PlatformFacts, ProgramFacts, ProgramGroup, QuotaFacts, RoleFacts, RunsAs, ScaleSetFacts,
             ScaleSetModel, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
         },
@@ -54,10 +54,10 @@ pub(crate) fn good(place: Place) -> Facts {
             engine_access: Some(EngineAccess::No),
             runner: Some(Ok("/usr/bin/runner".into())),
             runner_version: Some(Ok(RunnerVersion { said: "runner 18.5.0".into(), doubt: None, refused: None })),
-            baked: Some(Ok(Baked {
+            baked: Some(Ok(ImageManifest {
                 built: Some(Timestamp::UNIX_EPOCH),
                 platform: Some("gitlab".into()),
-                runner: Some(BakedRunner {
+                runner: Some(ImageRunner {
                     version: Some("18.5.0".into()),
                     program: vec!["/usr/bin/runner".into()],
                     expires: Some("2026-12-01".parse().unwrap()),

@@ -3,7 +3,7 @@
 use lightsout_core::{
     doctor::{Scope, rows},
     platform::KINDS,
-    settings::{As, Key, Means, Side, TAG_PREFIX, TAGS, TagSection, TagValue},
+    settings::{Key, Side, TAG_PREFIX, TAGS, TagSection, TagValue, ValueFormat, VariableMeaning},
 };
 
 /// The keys of a platform as a Markdown table.
@@ -60,8 +60,8 @@ pub(super) fn variable_table() -> String {
     for kind in KINDS {
         for variable in kind.variables {
             let here = match variable.means {
-                Means::Gone(why) => format!("no meaning any more: {why}"),
-                Means::Key(_, _, written) => {
+                VariableMeaning::Gone(why) => format!("no meaning any more: {why}"),
+                VariableMeaning::Key(_, _, written) => {
                     format!("`{}`{}", variable.key(kind).unwrap_or_default(), in_words(written))
                 }
             };
@@ -72,19 +72,19 @@ pub(super) fn variable_table() -> String {
 }
 
 /// What is said behind the key.
-fn in_words(written: As) -> String {
+fn in_words(written: ValueFormat) -> String {
     match written {
-        As::Text | As::Number | As::Flag => String::new(),
-        As::NumberAbove0 => "; 0: none".to_owned(),
-        As::Minutes => ", in minutes".to_owned(),
-        As::Group => ", of the ARN the name".to_owned(),
-        As::ScaleSet { subscription, resource_group } => {
+        ValueFormat::Text | ValueFormat::Number | ValueFormat::Flag => String::new(),
+        ValueFormat::NumberAbove0 => "; 0: none".to_owned(),
+        ValueFormat::Minutes => ", in minutes".to_owned(),
+        ValueFormat::Group => ", of the ARN the name".to_owned(),
+        ValueFormat::ScaleSet { subscription, resource_group } => {
             format!(", with `{subscription}` and `{resource_group}` the scale set's resource id")
         }
-        As::AddressWithout(end) => format!(", without `{end}`"),
-        As::Parameter => " = `{ ssm = ... }`".to_owned(),
-        As::SecretKey(key) => format!(" = `{{ secretsmanager = ..., key = \"{key}\" }}`"),
-        As::StoredIn(key) => format!(", what the secret has below `{key}`"),
+        ValueFormat::AddressWithout(end) => format!(", without `{end}`"),
+        ValueFormat::Parameter => " = `{ ssm = ... }`".to_owned(),
+        ValueFormat::SecretKey(key) => format!(" = `{{ secretsmanager = ..., key = \"{key}\" }}`"),
+        ValueFormat::StoredIn(key) => format!(", what the secret has below `{key}`"),
     }
 }
 

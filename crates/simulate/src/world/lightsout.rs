@@ -17,7 +17,7 @@ use lightsout_core::{
     cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HookRules, ProtectionSupport},
     invariants::{Deadline, EndFacts, Preparation},
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
-    scaling::{Capacity, Past, Plan, RaiseHistory, floor, observation},
+    scaling::{Capacity, Plan, PlanHistory, RaiseHistory, floor, observation},
     space::Room,
     time::Tick,
 };
@@ -73,7 +73,7 @@ impl World<'_> {
         let since_start = now.since(Tick::ZERO);
         (scaler.ticked, scaler.hinted) = (Some(now), false);
         scaler.raise_history.see(observation(policy, &demand, capacity.desired), since_start);
-        let past = Past {
+        let past = PlanHistory {
             since_raise: scaler.raised.map(|at| now.since(at)),
             unanswered: None,
             outlook: scaler.raise_history.outlook(since_start),

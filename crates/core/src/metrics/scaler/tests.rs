@@ -3,7 +3,7 @@ use crate::{
     metrics::{Value, metric},
     platform::Demand,
     record::{FailedLaunch, TickTimes},
-    scaling::{Capacity, Outlook, Past, ScalerPolicy, plan},
+    scaling::{Capacity, Outlook, PlanHistory, ScalerPolicy, plan},
 };
 
 fn s(seconds: u64) -> Duration {
@@ -14,7 +14,7 @@ fn s(seconds: u64) -> Duration {
 fn record(result: Outcome, queued: u32, desired: u32, max: u32, outlook: Outlook) -> Decision {
     let demand = Demand { queued, running: Some(0), poll_after: None };
     let capacity = Capacity { max, desired, ..Capacity::default() };
-    let decided = plan(&ScalerPolicy::default(), &demand, capacity, Past { outlook, ..Past::default() });
+    let decided = plan(&ScalerPolicy::default(), &demand, capacity, PlanHistory { outlook, ..PlanHistory::default() });
     let why = decided.explanation().clone();
     Decision {
         time: String::new(),

@@ -1,22 +1,22 @@
 //! The variables of the function of Buildkite's own scaler (`buildkite-agent-scaler`).
 
-use crate::settings::{As, Variable};
+use crate::settings::{ValueFormat, Variable};
 
 const LEAVE: &str = "instances leave by themselves (`agent.idle_timeout`), and nothing is ever lowered";
 const CALLS: &str = "calls have their own time-outs, and the history is read as far as it matters";
 
 pub(super) const VARIABLES: &[Variable] = &[
-    Variable::pool("ASG_NAME", "group", As::Text),
-    Variable::pool("AGENTS_PER_INSTANCE", "slots", As::Number),
-    Variable::pool("INSTANCE_BUFFER", "spare", As::Number),
-    Variable::pool("MAX_INSTANCE_CAP", "max", As::NumberAbove0),
-    Variable::pool("SCALE_OUT_COOLDOWN_PERIOD", "cooldown", As::Text),
-    Variable::top("LAMBDA_INTERVAL", "tick", As::Text),
-    Variable::platform("BUILDKITE_QUEUE", "queue", As::Text),
-    Variable::platform("BUILDKITE_AGENT_ENDPOINT", "url", As::AddressWithout("/v3")),
-    Variable::platform("BUILDKITE_AGENT_TOKEN", "token", As::Text),
-    Variable::platform("BUILDKITE_AGENT_TOKEN_SSM_KEY", "token", As::Parameter),
-    Variable::platform("INCLUDE_WAITING", "include_waiting", As::Flag),
+    Variable::pool("ASG_NAME", "group", ValueFormat::Text),
+    Variable::pool("AGENTS_PER_INSTANCE", "slots", ValueFormat::Number),
+    Variable::pool("INSTANCE_BUFFER", "spare", ValueFormat::Number),
+    Variable::pool("MAX_INSTANCE_CAP", "max", ValueFormat::NumberAbove0),
+    Variable::pool("SCALE_OUT_COOLDOWN_PERIOD", "cooldown", ValueFormat::Text),
+    Variable::top("LAMBDA_INTERVAL", "tick", ValueFormat::Text),
+    Variable::platform("BUILDKITE_QUEUE", "queue", ValueFormat::Text),
+    Variable::platform("BUILDKITE_AGENT_ENDPOINT", "url", ValueFormat::AddressWithout("/v3")),
+    Variable::platform("BUILDKITE_AGENT_TOKEN", "token", ValueFormat::Text),
+    Variable::platform("BUILDKITE_AGENT_TOKEN_SSM_KEY", "token", ValueFormat::Parameter),
+    Variable::platform("INCLUDE_WAITING", "include_waiting", ValueFormat::Flag),
     Variable::gone("BUILDKITE_AGENT_TOKEN_SSM_REGION", "the parameter is looked for in the group's region"),
     Variable::gone("LAMBDA_TIMEOUT", "it ticks until the function's own time-out is near"),
     Variable::gone("LAMBDA_STARTUP_JITTER_MAX", "one function ticks all pools"),

@@ -19,7 +19,7 @@ use crate::{
     platform::{
         Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
-        paged_queue::{Gone, Items, PagedQueue, Source},
+        paged_queue::{Items, ListNotFound, PagedQueue, Source},
     },
     settings::BaseUrl,
 };
@@ -202,15 +202,15 @@ impl Source for Repositories {
         refusal(context, reply)
     }
 
-    fn gone(&self, list: &List) -> Gone<List> {
+    fn gone(&self, list: &List) -> ListNotFound<List> {
         match (list, &self.settings.scope) {
             // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
-            (List::Jobs { .. }, _) => Gone::Empty,
+            (List::Jobs { .. }, _) => ListNotFound::Empty,
             // The repository may be gone or have moved since it was listed.
             (List::Runs { .. }, GitHubScope::Organization(_) | GitHubScope::Installation) => {
-                Gone::Outdated(List::Repositories)
+                ListNotFound::Outdated(List::Repositories)
             }
-            (List::Runs { .. }, GitHubScope::Repositories(_)) | (List::Repositories, _) => Gone::Failure,
+            (List::Runs { .. }, GitHubScope::Repositories(_)) | (List::Repositories, _) => ListNotFound::Failure,
         }
     }
 

@@ -137,7 +137,7 @@ impl GitHubRunner {
     fn removal<T: 'static>(
         &self,
         host: &HostContext,
-        read: impl Fn(removal::Removed) -> Result<T, ExchangeError> + Send + 'static,
+        read: impl Fn(removal::RemovalResult) -> Result<T, ExchangeError> + Send + 'static,
     ) -> Call<T> {
         match &self.registration {
             GitHubRegistration::Api(auth) => self.authorised(auth, removal::remove(self.calls(auth, host), read)),

@@ -16,7 +16,7 @@ use self::{
     offers::Offers,
     service::Service,
     session::{Message, Session, Statistics},
-    waits::{Assigned, JobEvent},
+    waits::{JobEvent, WaitingJobs},
 };
 use super::{
     GitHubAuth, GitHubScaleSetSettings, NAME, UNAUTHORIZED,
@@ -78,7 +78,7 @@ pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Re
         offers: Offers::default(),
         messages: 0,
         events: Vec::new(),
-        assigned: Assigned::default(),
+        assigned: WaitingJobs::default(),
     };
     Ok(Authorised::new(url, auth, TokenCache::default(), listener))
 }
@@ -131,7 +131,7 @@ struct Listener {
     /// What the message at hand says of jobs; it counts once the message is done with.
     events: Vec<JobEvent>,
     /// The jobs that messages told of.
-    assigned: Assigned,
+    assigned: WaitingJobs,
 }
 
 /// Which answer is awaited.

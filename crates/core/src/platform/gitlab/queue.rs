@@ -12,7 +12,7 @@ use crate::{
     platform::{
         Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
-        paged_queue::{Gone, Items, PagedQueue, Source},
+        paged_queue::{Items, ListNotFound, PagedQueue, Source},
     },
     settings::BaseUrl,
 };
@@ -150,10 +150,10 @@ impl Source for Projects {
     }
 
     /// A project that cannot be found may be gone or have moved since the group was listed.
-    fn gone(&self, list: &List) -> Gone<List> {
+    fn gone(&self, list: &List) -> ListNotFound<List> {
         match (list, &self.settings.scope) {
-            (List::Jobs(_), Scope::Group(_)) => Gone::Outdated(List::Projects),
-            (List::Jobs(_) | List::Projects, _) => Gone::Failure,
+            (List::Jobs(_), Scope::Group(_)) => ListNotFound::Outdated(List::Projects),
+            (List::Jobs(_) | List::Projects, _) => ListNotFound::Failure,
         }
     }
 

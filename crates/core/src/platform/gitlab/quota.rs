@@ -16,11 +16,11 @@ const WINDOW: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Quota {
     context: u64,
-    lowest: Option<Left>,
+    lowest: Option<RateLimitState>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Left {
+struct RateLimitState {
     remaining: u64,
     limit: u64,
     reset: Duration,
@@ -34,7 +34,7 @@ impl Quota {
         let Some(remaining) = number("ratelimit-remaining") else { return };
         if self.lowest.is_none_or(|lowest| remaining <= lowest.remaining) {
             let limit = number("ratelimit-limit").unwrap_or(0);
-            self.lowest = Some(Left { remaining, limit, reset: reset(reply).unwrap_or(WINDOW) });
+            self.lowest = Some(RateLimitState { remaining, limit, reset: reset(reply).unwrap_or(WINDOW) });
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Items<L> {
 
 /// What it means that a list is not found.
 #[derive(Debug)]
-pub(crate) enum Gone<L> {
+pub(crate) enum ListNotFound<L> {
     /// A failure.
     Failure,
     /// Nothing is on it any more.
@@ -79,7 +79,7 @@ pub(crate) trait Source: fmt::Debug + Send {
     }
 
     /// What a 404 means.
-    fn gone(&self, list: &Self::List) -> Gone<Self::List>;
+    fn gone(&self, list: &Self::List) -> ListNotFound<Self::List>;
 
     /// Takes note of what a reply says about the platform's quota.
     fn saw(&mut self, reply: &Reply);

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     cloud::ReadyCounts,
     platform::Demand,
-    scaling::{Capacity, Past, Plan, ScalerPolicy, observation, plan},
+    scaling::{Capacity, Plan, PlanHistory, ScalerPolicy, observation, plan},
 };
 
 /// Ten minutes without a job, and an instance leaves.
@@ -102,7 +102,7 @@ impl World {
         }
         let Outlook { silent, ready, .. } = self.outlook();
         assert!(silent + ready <= desired, "{silent} + {ready} of {desired}: no instance is both");
-        let past = Past { outlook: self.raise_history.outlook(now), ..Past::default() };
+        let past = PlanHistory { outlook: self.raise_history.outlook(now), ..PlanHistory::default() };
         let capacity = Capacity { max: 100, desired, ..Capacity::default() };
         let planned = plan(&ScalerPolicy::default(), &demand, capacity, past);
         self.reason = planned.explanation().to_string();
@@ -355,7 +355,7 @@ fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
         raise_history.see(observation(&ScalerPolicy::default(), &demand, capacity.desired), now);
         let outlook = if remembers { raise_history.outlook(now) } else { Outlook::default() };
         if let Plan::Raise { to, .. } =
-            plan(&ScalerPolicy::default(), &demand, capacity, Past { outlook, ..Past::default() })
+            plan(&ScalerPolicy::default(), &demand, capacity, PlanHistory { outlook, ..PlanHistory::default() })
         {
             raise_history.raised(to);
             up.extend((capacity.desired..to).map(|_| second + BOOT));

@@ -3,7 +3,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use super::*;
 use crate::{
     platform::Demand,
-    scaling::{Capacity, Past, Plan, ScalerPolicy, plan},
+    scaling::{Capacity, Plan, PlanHistory, ScalerPolicy, plan},
 };
 
 fn at(seconds: u64) -> Duration {
@@ -63,15 +63,17 @@ fn a_stale_description_is_not_written_over_what_was_desired_lately() {
     let policy = ScalerPolicy::default();
     let demand = |queued| Demand { queued, running: Some(0), poll_after: None };
     let capacity = Capacity { max: 100, desired: 10, lately: 40, ..Capacity::default() };
-    let Plan::Hold(why) = plan(&policy, &demand(30), capacity, Past::default()) else { panic!("30 written over 40") };
+    let Plan::Hold(why) = plan(&policy, &demand(30), capacity, PlanHistory::default()) else {
+        panic!("30 written over 40")
+    };
     assert_eq!(
         why.to_string(),
         "30 waiting + 0 running: need 30; desired is 10, and was 40 within 30s, which may hold still"
     );
-    assert!(matches!(plan(&policy, &demand(41), capacity, Past::default()), Plan::Raise { to: 41, .. }));
+    assert!(matches!(plan(&policy, &demand(41), capacity, PlanHistory::default()), Plan::Raise { to: 41, .. }));
     let slow = ScalerPolicy { max_step: Some(3), ..policy };
     assert!(
-        matches!(plan(&slow, &demand(60), capacity, Past::default()), Plan::Raise { to: 43, .. }),
+        matches!(plan(&slow, &demand(60), capacity, PlanHistory::default()), Plan::Raise { to: 43, .. }),
         "a step from the higher"
     );
 }
@@ -165,7 +167,7 @@ impl World {
         recent.forget(self.now);
         recent.learn(self.now, first);
         let capacity = Capacity { max: 1000, desired: first, ..Capacity::default() };
-        let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, Past::default()) else { return None };
+        let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, PlanHistory::default()) else { return None };
         if !self.remember {
             return Some(to);
         }
@@ -173,7 +175,7 @@ impl World {
         recent.learn_changes(&shown);
         let lately = recent.highest(&shown, self.now);
         let capacity = Capacity { desired: second, lately, ..capacity };
-        match plan(&policy, &demand, capacity, Past::default()) {
+        match plan(&policy, &demand, capacity, PlanHistory::default()) {
             Plan::Hold(_) => None,
             Plan::Raise { to, .. } => Some(to),
         }

@@ -5,9 +5,9 @@ use lightsout_core::{
     doctor::{
         Facts,
         facts::{
-            AgentAnswer, Baked, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, HookFacts, KeyFacts, Leftovers,
-            MemberModels, NextImage, NotOffered, ProgramFacts, QuotaFacts, Refusal, ScaleSetFacts, ScaleSetModel,
-            Schedule, Subnet, TemplateFacts, Unit,
+            AgentAnswer, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, HookFacts, ImageManifest, KeyFacts,
+            Leftovers, MemberModels, NextImage, NotOffered, ProgramFacts, QuotaFacts, Refusal, ScaleSetFacts,
+            ScaleSetModel, Schedule, Subnet, TemplateFacts, Unit,
         },
     },
     iam::{self, Difference},
@@ -75,7 +75,7 @@ pub(crate) fn version(facts: &mut Facts) -> &mut RunnerVersion {
     facts.software.runner_version.as_mut().unwrap().as_mut().unwrap()
 }
 
-pub(crate) fn baked(facts: &mut Facts) -> &mut Baked {
+pub(crate) fn baked(facts: &mut Facts) -> &mut ImageManifest {
     facts.software.baked.as_mut().unwrap().as_mut().unwrap()
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What became of the registration.
-pub(super) enum Removed {
+pub(super) enum RemovalResult {
     /// It is not there: nothing runs and nothing can come.
     Gone,
     /// It stays, because a job runs.
@@ -22,18 +22,18 @@ pub(super) enum Removed {
 }
 
 /// As the answer to a drain.
-pub(super) fn drained(removed: &Removed) -> Drained {
+pub(super) fn drained(removed: &RemovalResult) -> Drained {
     match removed {
-        Removed::Gone => Drained::Empty,
-        Removed::Busy(_) => Drained::Refused,
+        RemovalResult::Gone => Drained::Empty,
+        RemovalResult::Busy(_) => Drained::Refused,
     }
 }
 
 /// As the answer to a deregistration.
-pub(super) fn gone(removed: Removed) -> Result<(), ExchangeError> {
+pub(super) fn gone(removed: RemovalResult) -> Result<(), ExchangeError> {
     match removed {
-        Removed::Gone => Ok(()),
-        Removed::Busy(error) => Err(error),
+        RemovalResult::Gone => Ok(()),
+        RemovalResult::Busy(error) => Err(error),
     }
 }
 
@@ -55,7 +55,7 @@ enum At {
 /// the name does.
 pub(super) fn remove<T: 'static>(
     calls: Calls,
-    read: impl Fn(Removed) -> Result<T, ExchangeError> + Send + 'static,
+    read: impl Fn(RemovalResult) -> Result<T, ExchangeError> + Send + 'static,
 ) -> Call<T> {
     let begin = {
         let calls = calls.clone();
@@ -72,7 +72,7 @@ pub(super) fn remove<T: 'static>(
     })
 }
 
-fn advance(calls: &Calls, at: At, result: EffectResult) -> Next<Effect, At, Removed> {
+fn advance(calls: &Calls, at: At, result: EffectResult) -> Next<Effect, At, RemovalResult> {
     let context = calls.context("remove this machine's runner");
     let reply = context.reply(result)?;
     match at {
@@ -87,7 +87,7 @@ fn advance(calls: &Calls, at: At, result: EffectResult) -> Next<Effect, At, Remo
         At::Deletion { lost } => match reply.status {
             204 => Ok(removed(calls)),
             404 if !lost => Ok(search(calls, true)),
-            422 => Ok(Transition::Done(Removed::Busy(ExchangeError {
+            422 => Ok(Transition::Done(RemovalResult::Busy(ExchangeError {
                 kind: ErrorKind::Refused,
                 ..refusal(&context, &reply)
             }))),
@@ -96,9 +96,9 @@ fn advance(calls: &Calls, at: At, result: EffectResult) -> Next<Effect, At, Remo
     }
 }
 
-fn removed<A, S>(calls: &Calls) -> Transition<A, S, Removed> {
+fn removed<A, S>(calls: &Calls) -> Transition<A, S, RemovalResult> {
     calls.registered.set(None);
-    Transition::Done(Removed::Gone)
+    Transition::Done(RemovalResult::Gone)
 }
 
 fn search<T>(calls: &Calls, lost: bool) -> Transition<Effect, At, T> {

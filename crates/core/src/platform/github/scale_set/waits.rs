@@ -60,7 +60,7 @@ impl JobEvent {
 /// The jobs that wait, as far as messages told of them. GitHub tells of a job when it is assigned, and of those that were assigned before the
 /// session nothing until they begin.
 #[derive(Debug, Default)]
-pub(super) struct Assigned {
+pub(super) struct WaitingJobs {
     /// When each was queued.
     queued: BTreeMap<String, Timestamp>,
     /// The waits that have ended.
@@ -71,7 +71,7 @@ pub(super) struct Assigned {
     fresh: BTreeSet<String>,
 }
 
-impl Assigned {
+impl WaitingJobs {
     /// A reading begins.
     pub(super) fn begin(&mut self) {
         self.fresh.clear();
