@@ -4,9 +4,8 @@
 use lightsout_localcloud::fleet::{JobState, JobView};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::rig::{Fleet, hits, instance, lightsout, living, phase, used_up};
+use crate::rig::{Fleet, hits, instance, living, phase, used_up};
 
 #[test]
 fn stackguardian_loses_nothing() {

@@ -81,6 +81,7 @@ pub(crate) struct Args {
 
 /// Prints the policy, or the difference.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let refused = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
     let needs = needs(args).map_err(refused)?;
     if !args.diff.is_empty() {
         // As of settings: 1 says that they differ.
@@ -114,10 +115,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     crate::print(&format!("{text}\n"));
     Ok(ExitCode::SUCCESS)
-}
-
-fn refused(error: anyhow::Error) -> Failure {
-    Failure::Refused(format!("{error:#}"))
 }
 
 fn needs(args: &Args) -> Result<Vec<Need>> {

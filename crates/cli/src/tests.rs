@@ -28,7 +28,7 @@ fn arguments_and_settings_that_cannot_work_are_refused_and_the_rest_fails() {
         fs::write(&path, text).expect("it is written");
         path.display().to_string()
     };
-    let (fine, bad) = (file("fine.toml", SCALER), file("bad.toml", "[[pool]]\ngroup = 7\n"));
+    let (works, bad) = (file("fine.toml", SCALER), file("bad.toml", "[[pool]]\ngroup = 7\n"));
     let two = file("two.toml", &SCALER.repeat(2).replacen("'ci'", "'other'", 1));
     let (records, empty) = (file("records.log", RECORD), file("empty.log", ""));
     let dir = home.path().join("fleet").display().to_string();
@@ -68,28 +68,28 @@ fn arguments_and_settings_that_cannot_work_are_refused_and_the_rest_fails() {
         ("simulate --made 9 --zone Nowhere/Land", "--zone \"Nowhere/Land\""),
         ("simulate --made 9 --zone UTC --max 3 --schedule \"mon 07:30-18:00 spare 4\"", "could never be kept"),
         (&format!("simulate --made 9 --spare {}", "1,".repeat(1_001).trim_end_matches(',')), "too many"),
-        (&format!("iam --config {fine} --account 12"), "an account has twelve digits"),
-        (&format!("iam --config {fine} --account 123456789012 --key alias/x"), "is no ARN of a key"),
+        (&format!("iam --config {works} --account 12"), "an account has twelve digits"),
+        (&format!("iam --config {works} --account 123456789012 --key alias/x"), "is no ARN of a key"),
         // Settings.
         ("simulate --made 9 --config /nowhere.toml", "/nowhere.toml"),
         (&format!("simulate --made 9 --config {bad}"), "pool[#1].group"),
-        (&format!("simulate --made 9 --config {fine} --pool other"), "--config has no pool other; it has ci"),
+        (&format!("simulate --made 9 --config {works} --pool other"), "--config has no pool other; it has ci"),
         (&format!("simulate --made 9 --config {two}"), "--config has the pools other, ci; choose one with --pool"),
         ("simulate --made 9 --agent /nowhere.toml", "/nowhere.toml"),
         (&format!("simulate --made 9 --agent {bad}"), "the settings have"),
-        (&format!("simulate --made 9 --prices {fine}"), "--prices: these settings have no [prices]"),
+        (&format!("simulate --made 9 --prices {works}"), "--prices: these settings have no [prices]"),
         (&format!("iam --config {bad}"), "pool[#1].group"),
         ("iam --agent /nowhere.toml --group ci", "/nowhere.toml"),
         ("doctor --config /nowhere.toml", "/nowhere.toml"),
-        (&format!("doctor --config {fine} --agent {bad}"), "the settings have"),
-        (&format!("doctor --config {fine} --group other"), "no pool has this group; the settings have ci"),
+        (&format!("doctor --config {works} --agent {bad}"), "the settings have"),
+        (&format!("doctor --config {works} --group other"), "no pool has this group; the settings have ci"),
         ("cost --records /nowhere --prices /nowhere.toml", "--prices: /nowhere.toml"),
         ("timeline --from /nowhere --prices /nowhere.toml", "--prices: /nowhere.toml"),
-        (&format!("cost --records {records} --prices {fine}"), "these settings have no [prices]"),
+        (&format!("cost --records {records} --prices {works}"), "these settings have no [prices]"),
         (&format!("cost --records {records} --price other=2"), "--price other=...: no such pool"),
         (&format!("timeline --from {records} --price other=2"), "--price other=...: no such pool"),
         // Where 1 would say that something is missing.
-        (&format!("iam --config {fine} --account 123456789012 --region eu-west-1 --diff /nowhere"), "--diff /nowhere"),
+        (&format!("iam --config {works} --account 123456789012 --region eu-west-1 --diff /nowhere"), "--diff /nowhere"),
     ];
     let failed = [
         ("ps", "no fleet is running"),

@@ -9,6 +9,7 @@ mod server;
 use std::{net::SocketAddr, thread};
 
 use anyhow::{Context, Result};
+use lightsout_io::command_line;
 use lightsout_page::{Gate, Page, Picture, Source};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -39,7 +40,7 @@ impl Web {
         let gate = Gate::new(at).context("--web: no token can be drawn from /dev/urandom")?;
         let link = gate.link(at);
         let (page, picture) = lightsout_page::open(gate, source, MOST_CONNECTIONS);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = command_line::runtime()?;
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             runtime.block_on(async move {
