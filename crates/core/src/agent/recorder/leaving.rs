@@ -148,11 +148,11 @@ impl Recorder {
     pub(super) fn abort_ended(&mut self, outcome: &Outcome, now: Moment) {
         match self.cut.ended(outcome) {
             Ended::Untold(jobs) => self.jobs_cut(&jobs, now),
-            Ended::Other if self.leaving.is_some() => {
+            Ended::Other => {
                 let detail = "told to exit, it had no job and did not exit";
                 self.happened(IncidentKind::StuckRunner, detail, now);
             }
-            Ended::Told | Ended::Other => {}
+            Ended::Told => {}
         }
     }
 

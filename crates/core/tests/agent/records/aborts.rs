@@ -78,3 +78,18 @@ fn a_runner_that_has_no_job_and_does_not_exit_is_told_when_it_is_ended_and_none_
     assert!(!story.told().contains(&IncidentKind::JobsCut), "{:?}", story.told());
     assert!(!story.departure().jobs.cut);
 }
+
+/// The drain is taken back, but the runner was told to go: the next one begins when it has.
+#[test]
+fn a_runner_that_does_not_exit_is_told_when_it_is_ended_after_its_drain_was_taken_back_too() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.stubborn = true;
+    story.see(busy("job-1"));
+    story.order(Order::Drain);
+    story.order(Order::Undrain);
+    story.see(Activity::Quiet);
+    story.pass(secs(950));
+    let told = ["told to exit, it had no job and did not exit"];
+    assert_eq!(details(&story, IncidentKind::StuckRunner), told, "{:?}", story.told());
+    assert!(story.runner.is_some(), "{:?}", story.agent.status());
+}
