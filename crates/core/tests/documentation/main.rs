@@ -14,6 +14,7 @@ mod records;
 mod rights;
 mod seventh;
 mod tables;
+mod timers;
 
 use std::{
     collections::BTreeSet,

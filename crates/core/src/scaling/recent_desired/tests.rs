@@ -35,6 +35,23 @@ fn the_highest_of_lately_holds_until_a_description_must_show_what_followed() {
     assert!(recent.is_empty());
 }
 
+/// Each tick learns what was read: it must not grow by what says nothing new.
+#[test]
+fn what_says_no_more_than_something_known_is_not_kept() {
+    let known = |learnt: &[(u64, u32)]| {
+        let mut recent = RecentDesired::default();
+        learnt.iter().for_each(|(seconds, desired)| recent.learn(at(*seconds), *desired));
+        recent.known
+    };
+    assert_eq!(known(&[(10, 5), (10, 5)]), [(at(10), 5)]);
+    assert_eq!(known(&[(10, 5), (10, 4)]), [(at(10), 5)]);
+    assert_eq!(known(&[(10, 5), (9, 5)]), [(at(10), 5)]);
+    assert_eq!(known(&[(10, 5), (10, 6)]), [(at(10), 6)]);
+    assert_eq!(known(&[(10, 5), (11, 5)]), [(at(11), 5)]);
+    assert_eq!(known(&[(10, 5), (11, 4)]), [(at(10), 5), (at(11), 4)]);
+    assert_eq!(known(&[(10, 5), (9, 6)]), [(at(10), 5), (at(9), 6)]);
+}
+
 #[test]
 fn what_the_history_tells_of_a_fall_is_believed_at_once() {
     let mut recent = RecentDesired::default();
