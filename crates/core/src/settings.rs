@@ -6,6 +6,7 @@
 
 mod agent;
 mod base_url;
+mod checked;
 mod in_force;
 mod keys;
 mod location;
@@ -29,6 +30,8 @@ pub use agent::{
     AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, MetadataGuard, RunnerUnit,
 };
 pub use base_url::BaseUrl;
+pub(crate) use checked::checked_text;
+pub use checked::{AbsolutePath, Argv, NonBlank, NonEmpty, WholeSeconds};
 pub use in_force::{Setting, in_force};
 pub use keys::{Key, Side};
 pub use location::{CloudName, Location};

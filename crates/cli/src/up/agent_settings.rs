@@ -136,6 +136,7 @@ mod tests {
         let (_, gitlab) = settings("gitlab", Some("img:1"));
         assert_eq!(gitlab.docker.socket, PathBuf::from("/var/run/docker.sock"));
         let gitlab = gitlab_of(&*gitlab.platform);
-        assert!(gitlab.extra.as_ref().unwrap().contains("\"lightsout.machine\" = \"f/i-1\""));
+        let extra = "[docker]\npull_policy = \"if-not-present\"\n[docker.container_labels]\n\"lightsout.machine\" = \"f/i-1\"\n";
+        assert!(gitlab.extra == extra.parse().unwrap());
     }
 }

@@ -42,7 +42,9 @@ mod webhook;
 
 pub use queue::BuildkiteQueue;
 pub use runner::BuildkiteRunner;
-pub use settings::{BuildkiteQueueSettings, BuildkiteRunnerSettings, base_url};
+pub use settings::{
+    AgentFolder, AgentProgram, AgentTag, BuildkiteQueueSettings, BuildkiteRunnerSettings, QueueKey, base_url,
+};
 pub use webhook::WEBHOOK;
 
 use super::Kind;

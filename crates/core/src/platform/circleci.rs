@@ -39,7 +39,7 @@ mod variables;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
-pub use settings::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url};
+pub use settings::{CircleCiQueueSettings, CircleCiRunnerSettings, PrefixWord, ResourceClass, base_url};
 
 use super::Kind;
 

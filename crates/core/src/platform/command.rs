@@ -25,22 +25,17 @@
 //! What it promises is what the programs promise: a `drain` that answers 0 too early loses a job. Without a `drain`
 //! program the runner gets a signal on which it must end its jobs and exit; only its exit counts as proof. When neither
 //! `busy` nor containers nor children are watched, nothing can be known, so the instance would never count as idle;
-//! [`CommandRunner::new`] refuses that.
+//! such settings are refused.
 
 mod queue;
 mod runner;
 mod settings;
 
-use std::time::Duration;
-
 pub use queue::{CommandQueue, CommandQueueSettings};
 pub use runner::{CommandRunner, CommandRunnerSettings};
 
 use super::{Kind, answer::excerpt};
-use crate::{
-    exchange::{EffectResult, ErrorKind, ExchangeError, Output},
-    settings::Problem,
-};
+use crate::exchange::{EffectResult, ErrorKind, ExchangeError, Output};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "command";
@@ -90,23 +85,4 @@ fn failure(program: &str, output: &Output) -> ExchangeError {
 fn first_line(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     text.lines().map(excerpt).find(|line| !line.is_empty())
-}
-
-/// Refuses a program without a name, and a time-out of nothing.
-fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), Problem> {
-    match argv.first() {
-        Some(name) if !name.trim().is_empty() => {}
-        Some(_) | None => {
-            let why = format!("the {program} program is empty");
-            return Err(Problem::new(program, why, "name a program and its arguments as a list"));
-        }
-    }
-    if timeout.is_zero() {
-        return Err(Problem::new(
-            "timeout",
-            "the time-out of the programs is zero",
-            "set it to some seconds, such as 30",
-        ));
-    }
-    Ok(())
 }

@@ -76,14 +76,14 @@ mod webhook;
 use crate::settings::BaseUrl;
 use secrecy::SecretString;
 
-pub use access::{GitHubApp, GitHubAuth, GitHubIdentity};
-pub use owner::GitHubOwner;
+pub use access::{AppId, GitHubApp, GitHubAuth, GitHubIdentity};
+pub use owner::{GitHubOwner, OrganizationName, RepositoryName};
 pub use queue::queue;
 pub use runner::GitHubRunner;
 pub use scale_set::scale_set_queue;
 pub use settings::{
     GitHubQueueSettings, GitHubRegistration, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings,
-    GitHubScope, base_url,
+    GitHubScope, Label, RunnerProgram, base_url,
 };
 pub use webhook::WEBHOOK;
 

@@ -51,9 +51,10 @@ mod webhook;
 use crate::settings::BaseUrl;
 use secrecy::SecretString;
 
+pub use config::Extra;
 pub use queue::queue;
 pub use runner::{GitLabRunner, system_id};
-pub use settings::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
+pub use settings::{Executor, GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};

@@ -37,7 +37,9 @@ mod variables;
 
 pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
-pub use settings::{PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, base_url};
+pub use settings::{
+    ApiKeyId, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, VariableName, WorkerPoolId, base_url,
+};
 
 use super::Kind;
 

@@ -46,7 +46,10 @@ mod variables;
 
 pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
-pub use settings::{StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url, introspection_url};
+pub use settings::{
+    OrganizationName, RunnerGroupName, StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url,
+    introspection_url,
+};
 
 use super::{Kind, answer::excerpt};
 /// The API's address in the EU, which the vendor's script takes by default too.

@@ -165,19 +165,19 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let tables = ["agent", "docker", "imds", "metrics", "prices", "records", "platform"];
     let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
-    let cloud = agent.program("cloud").unwrap_or_default();
-    let before_register = agent.program("before_register");
+    let cloud = agent.program("cloud").map(Vec::from).unwrap_or_default();
+    let before_register = agent.program("before_register").map(Vec::from);
     let policy = policy(&agent);
-    let state_dir = agent.absolute("state_dir").unwrap_or_else(|| "/var/lib/lightsout".into());
-    let socket = agent.absolute("socket").unwrap_or_else(|| "/run/lightsout/agent.sock".into());
+    let state_dir = agent.absolute("state_dir").map_or_else(|| "/var/lib/lightsout".into(), PathBuf::from);
+    let socket = agent.absolute("socket").map_or_else(|| "/run/lightsout/agent.sock".into(), PathBuf::from);
     let slots = agent.integer("slots", 1..=1000).unwrap_or(1);
     let metrics = metrics(&agent);
     let hook = agent.text("hook");
     let launch_hook = agent.text("launch_hook");
     let space = space(&agent);
     let disk_paths = disk_paths(&agent);
-    let clean = agent.program("clean");
-    let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
+    let clean = agent.program("clean").map(Vec::from);
+    let power_off = agent.program("power_off").map_or_else(|| vec!["systemctl".into(), "poweroff".into()], Vec::from);
     let runner_unit = runner_unit(&agent);
     let runner_environment = RunnerEnvironment::read(&agent);
     let metadata_guard = metadata_guard(&agent);
@@ -366,7 +366,7 @@ fn docker(s: Section<'_>) -> DockerSettings {
     let d = DockerSettings::default();
     let settings = DockerSettings {
         enabled: s.flag("enabled").unwrap_or(d.enabled),
-        socket: s.absolute("socket").unwrap_or(d.socket),
+        socket: s.absolute("socket").map_or(d.socket, PathBuf::from),
     };
     s.finish();
     settings

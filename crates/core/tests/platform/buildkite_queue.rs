@@ -6,21 +6,21 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Unreachable},
     platform::{
         Demand, Queue, Reading,
-        buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD, base_url},
+        buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD, QueueKey, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script, url},
+    exchange::{complete, header, read_as, refused, reply, script, url},
     wild::any_json,
 };
 
 const TOKEN: &str = "bkct_very-secret";
 
 fn settings() -> BuildkiteQueueSettings {
-    BuildkiteQueueSettings { url: url(CLOUD), queue: "linux-large".to_owned(), include_waiting: false }
+    BuildkiteQueueSettings { url: url(CLOUD), queue: read_as("linux-large"), include_waiting: false }
 }
 
 fn open(settings: BuildkiteQueueSettings) -> BuildkiteQueue {
@@ -173,10 +173,8 @@ fn an_answer_that_is_no_metrics_is_not_an_empty_queue() {
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
     let token = |token: &str| BuildkiteQueue::new(settings(), token.into()).map(drop);
-    let queue = |queue: &str| {
-        BuildkiteQueue::new(BuildkiteQueueSettings { queue: queue.to_owned(), ..settings() }, TOKEN.into()).map(drop)
-    };
-    for (refused, part) in [
+    let queue = refused::<QueueKey>;
+    for (found, part) in [
         (url("agent.buildkite.com"), "https://"),
         (url("https://agent.buildkite.com/v3"), "/v3"),
         (url("https://api.buildkite.com"), "agent API is needed"),
@@ -188,7 +186,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (queue("queue=linux"), "linux-large"),
         (queue("a,b"), "write the key alone"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("bkua_0123"), "{error} lacks {part}");
     }

@@ -1,6 +1,6 @@
 //! CircleCI's task counts.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use lightsout_core::{
     exchange::{
@@ -8,21 +8,21 @@ use lightsout_core::{
     },
     platform::{
         Demand, Queue, Reading,
-        circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
+        circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, ResourceClass, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{at_once, complete, header, reply, script, url},
+    exchange::{at_once, complete, header, list_of, refused, reply, script, url},
     wild::any_json,
 };
 
 const TOKEN: &str = "CCIPAT_very-secret";
 
 fn settings() -> CircleCiQueueSettings {
-    CircleCiQueueSettings { url: url(CLOUD), resource_classes: vec!["acme/linux".to_owned()], max_concurrency: None }
+    CircleCiQueueSettings { url: url(CLOUD), resource_classes: list_of(&["acme/linux"]), max_concurrency: None }
 }
 
 fn open(settings: CircleCiQueueSettings) -> CircleCiQueue {
@@ -77,8 +77,8 @@ fn two_calls_tell_what_waits_and_what_runs() {
 
 #[test]
 fn several_classes_are_summed_and_each_is_asked_once() {
-    let classes = ["acme/linux", "acme/arm", "acme/linux"].map(str::to_owned);
-    let mut queue = open(CircleCiQueueSettings { resource_classes: classes.into(), ..settings() });
+    let classes = list_of(&["acme/linux", "acme/arm", "acme/linux"]);
+    let mut queue = open(CircleCiQueueSettings { resource_classes: classes, ..settings() });
     let (result, requests) = script(&mut queue, [waiting(1), running(2), waiting(10), running(u32::MAX)]);
     assert_eq!(result, Ok(counts(11, u32::MAX)), "no overflow");
     assert!(requests[0].url.ends_with("acme%2Farm") && requests[3].url.ends_with("acme%2Flinux"), "{requests:#?}");
@@ -116,7 +116,7 @@ fn what_the_plan_does_not_let_run_is_not_queued() {
     for (most, waits, runs, queued) in
         [(10, 7, 3, 7), (10, 8, 3, 7), (10, 8, 10, 0), (10, 8, 12, 0), (1, 0, 0, 0), (u32::MAX, u32::MAX, 0, u32::MAX)]
     {
-        let settings = CircleCiQueueSettings { max_concurrency: Some(most), ..settings() };
+        let settings = CircleCiQueueSettings { max_concurrency: NonZeroU32::new(most), ..settings() };
         let result = script(&mut open(settings), [waiting(waits), running(runs)]).0;
         assert_eq!(result, Ok(counts(queued, runs)), "{most} {waits} {runs}");
     }
@@ -214,7 +214,7 @@ fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
 
 #[test]
 fn one_class_that_is_refused_costs_only_itself() {
-    let classes = ["acme/a", "acme/b", "acme/c"].map(str::to_owned).into();
+    let classes = list_of(&["acme/a", "acme/b", "acme/c"]);
     let mut queue = open(CircleCiQueueSettings { resource_classes: classes, ..settings() });
     let refused = || reply(403, &[], "");
     let (result, requests) = script(&mut queue, [waiting(1), running(2), refused(), waiting(4), running(8)]);
@@ -234,7 +234,7 @@ fn one_class_that_is_refused_costs_only_itself() {
 /// Classes are asked about at the same time, so that one which hangs keeps nobody waiting, and the end of the time drops nothing that was counted.
 #[test]
 fn one_class_that_does_not_answer_costs_only_itself() {
-    let classes = ["acme/a", "acme/b", "acme/c"].map(str::to_owned).into();
+    let classes = list_of(&["acme/a", "acme/b", "acme/c"]);
     let mut queue = open(CircleCiQueueSettings { resource_classes: classes, ..settings() });
     let counts = |request: &Request| if request.url.contains("/running") { running(2) } else { waiting(3) };
     let reading = at_once(&mut queue, 3, |open| {
@@ -253,24 +253,21 @@ fn one_class_that_does_not_answer_costs_only_itself() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let with = |settings| CircleCiQueue::new(settings, TOKEN.into()).map(drop);
-    let classes = |class: &str| with(CircleCiQueueSettings { resource_classes: vec![class.to_owned()], ..settings() });
+    let class = refused::<ResourceClass>;
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
     let token = |token: &str| CircleCiQueue::new(settings(), token.into()).map(drop);
-    for (refused, part) in [
+    for (found, part) in [
         (url("runner.circleci.com"), "https://"),
         (url(&format!("{CLOUD}/api/v3")), "/api"),
         (url("https://me@circleci.com"), "user name"),
         (token(" "), "personal API token"),
         (token("x\n"), "line break"),
-        (with(CircleCiQueueSettings { resource_classes: Vec::new(), ..settings() }), "namespace/resource-class"),
-        (classes("linux"), "\"linux\" is not of the form namespace/resource-class"),
-        (classes("acme/"), "acme/linux"),
-        (classes("acme/linux/x"), "acme/linux"),
-        (classes("acme/li nux"), "acme/linux"),
-        (with(CircleCiQueueSettings { max_concurrency: Some(0), ..settings() }), "max_concurrency"),
+        (class("linux"), "\"linux\" is not of the form namespace/resource-class"),
+        (class("acme/"), "acme/linux"),
+        (class("acme/linux/x"), "acme/linux"),
+        (class("acme/li nux"), "acme/linux"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }

@@ -1,18 +1,19 @@
 //! The CircleCI runner of one machine.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Text},
     platform::{
         DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
-        circleci::{CLOUD, CircleCiRunner, CircleCiRunnerSettings, base_url},
+        circleci::{CLOUD, CircleCiRunner, CircleCiRunnerSettings, PrefixWord, base_url},
     },
+    settings::{AbsolutePath, WholeSeconds},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{host, script, url};
+use crate::exchange::{host, read_as, refused, script, url};
 
 const TOKEN: &str = "0123456789abcdef-very-secret";
 
@@ -70,13 +71,13 @@ fn registering_writes_the_configuration_and_the_script_that_marks_tasks() {
 fn a_single_use_runner_and_the_users_own_prefix() {
     let settings = CircleCiRunnerSettings {
         url: url("https://circleci.example.com/"),
-        program: "/opt/circleci-runner".to_owned(),
+        program: read_as("/opt/circleci-runner"),
         single_task: true,
-        max_run_time: Duration::from_secs(90),
-        working_directory: Some(PathBuf::from("/srv/work")),
+        max_run_time: WholeSeconds::of(90),
+        working_directory: Some(read_as("/srv/work")),
         cleanup_working_directory: false,
-        task_agent_directory: Some(PathBuf::from("/srv/task agent")),
-        command_prefix: ["sudo", "-niHu", "circleci", "--"].map(str::to_owned).into(),
+        task_agent_directory: Some(read_as("/srv/task agent")),
+        command_prefix: ["sudo", "-niHu", "circleci", "--"].map(read_as).into(),
     };
     let launch = register(settings, &one_slot()).expect("registered");
     assert_eq!(launch.argv[0], "/opt/circleci-runner");
@@ -95,32 +96,17 @@ fn a_single_use_runner_and_the_users_own_prefix() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_the_start() {
-    let prefix = |words: &[&str]| CircleCiRunnerSettings {
-        command_prefix: words.iter().map(|word| (*word).to_owned()).collect(),
-        working_directory: Some(PathBuf::from("/srv/work")),
-        task_agent_directory: Some(PathBuf::from("/srv/agent")),
-        ..settings()
-    };
-    let with = |settings| register(settings, &one_slot()).map(drop);
     let token = |token: &str| CircleCiRunner::new(settings(), token.into()).map(drop);
-    for (refused, part) in [
+    for (found, part) in [
         (token(""), "resource-class create"),
         (token("a\nb"), "line break"),
         (base_url("circleci.com").map(drop).map_err(ExchangeError::from), "https://"),
-        (with(CircleCiRunnerSettings { program: " ".to_owned(), ..settings() }), "circleci-runner"),
-        (with(CircleCiRunnerSettings { max_run_time: Duration::ZERO, ..settings() }), "max_run_time"),
-        (with(CircleCiRunnerSettings { max_run_time: Duration::from_millis(1500), ..settings() }), "whole seconds"),
-        (with(CircleCiRunnerSettings { working_directory: Some(PathBuf::from("work")), ..settings() }), "absolute"),
-        (with(CircleCiRunnerSettings { working_directory: None, ..prefix(&["sudo"]) }), "set working_directory too"),
-        (
-            with(CircleCiRunnerSettings { task_agent_directory: None, ..prefix(&["sudo"]) }),
-            "set task_agent_directory too",
-        ),
-        (with(prefix(&["sudo", ""])), "empty word"),
-        (with(prefix(&["su\ndo"])), "control character"),
-        (with(prefix(&["su\u{2028}do"])), "control character"),
+        (refused::<AbsolutePath>("work"), "absolute"),
+        (refused::<PrefixWord>(""), "empty word"),
+        (refused::<PrefixWord>("su\ndo"), "control character"),
+        (refused::<PrefixWord>("su\u{2028}do"), "control character"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -167,10 +153,11 @@ fn the_token_is_never_shown() {
 proptest! {
     #[test]
     fn any_text_survives_in_the_configuration_or_is_refused(name in ".{0,12}", folder in "/.{0,20}", word in ".{1,12}") {
+        let Ok(prefix) = word.parse() else { return Ok(()) };
         let settings = CircleCiRunnerSettings {
-            working_directory: Some(PathBuf::from(&folder)),
-            task_agent_directory: Some(PathBuf::from("/srv/agent")),
-            command_prefix: vec![word.clone()],
+            working_directory: Some(read_as(&folder)),
+            task_agent_directory: Some(read_as("/srv/agent")),
+            command_prefix: vec![prefix],
             ..settings()
         };
         if let Ok(launch) = register(settings, &HostContext { instance_id: name.clone(), ..one_slot() }) {

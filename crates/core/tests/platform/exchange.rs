@@ -1,6 +1,6 @@
 //! Plays the shell's part in an exchange.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 use lightsout_core::{
@@ -8,7 +8,7 @@ use lightsout_core::{
         Effect, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep, Output, Program, Reply, Request, Text,
     },
     platform::HostContext,
-    settings::BaseUrl,
+    settings::{Argv, BaseUrl, NonEmpty, Problem},
 };
 
 /// More questions than any exchange under test may ask.
@@ -87,6 +87,26 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 
 pub(crate) fn body(request: &Request) -> &str {
     request.body.as_ref().map_or("", Text::expose)
+}
+
+/// A setting as it is read.
+pub(crate) fn read_as<T: FromStr<Err = Problem>>(text: &str) -> T {
+    text.parse().expect(text)
+}
+
+/// The same of a list of one or more.
+pub(crate) fn list_of<T: FromStr<Err = Problem>>(texts: &[&str]) -> NonEmpty<T> {
+    NonEmpty::new(texts.iter().map(|text| read_as(text)).collect()).expect("one at least")
+}
+
+/// What a setting that is not read is refused with.
+pub(crate) fn refused<T: FromStr<Err = Problem>>(text: &str) -> Result<(), ExchangeError> {
+    text.parse::<T>().map(drop).map_err(ExchangeError::from)
+}
+
+/// A program and its arguments.
+pub(crate) fn argv(words: &[&str]) -> Argv {
+    words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().try_into().expect("a program")
 }
 
 pub(crate) fn url(text: &str) -> BaseUrl {

@@ -1,6 +1,6 @@
 //! A GitHub App's way to a token.
 
-use std::{collections::VecDeque, sync::LazyLock};
+use std::{collections::VecDeque, num::NonZeroU64, sync::LazyLock};
 
 use jiff::Timestamp;
 use lightsout_core::{
@@ -13,18 +13,18 @@ use lightsout_core::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::exchange::{header, reply, url};
+use crate::exchange::{header, list_of, read_as, reply, url};
 
 const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----";
 const NOW: &str = "2026-02-01T10:00:00Z";
 const EMPTY: &str = r#"{"total_count":0,"workflow_runs":[]}"#;
 
 fn queue() -> impl Queue {
-    let app = GitHubApp { app_id: "123".to_owned(), installation_id: 77 };
+    let app = GitHubApp { app_id: read_as("123"), installation_id: NonZeroU64::new(77).unwrap() };
     let settings = GitHubQueueSettings {
         url: url(CLOUD),
-        scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
-        labels: ["linux".to_owned()].into(),
+        scope: GitHubScope::Repositories(list_of(&["acme/app"])),
+        labels: [read_as("linux")].into(),
         runner_group_id: None,
     };
     github::queue(settings, GitHubAuth::App(app, KEY.into())).expect("settings that can work")

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    num::NonZeroU64,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -16,7 +17,7 @@ use lightsout_core::{
     },
 };
 
-use crate::exchange::{host, url};
+use crate::exchange::{argv, host, read_as, url};
 
 /// Runs the hook as the worker does, as a child of its own, and then shows itself as the kernel sees it.
 const WORKER: &str = "\"$SHELL_OF_HOOK\" -e \"$HOOK\" || echo failed\ncat /proc/$$/stat\n";
@@ -36,12 +37,12 @@ fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path
     fs::create_dir_all(&folder.0).expect("a folder");
     let settings = GitHubRunnerSettings {
         url: url(CLOUD),
-        owner: GitHubOwner::Organization("acme".to_owned()),
-        runner_group_id: 1,
+        owner: GitHubOwner::Organization(read_as("acme")),
+        runner_group_id: NonZeroU64::new(1).unwrap(),
         scale_set: None,
         labels: [].into(),
-        work_folder: "_work".to_owned(),
-        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+        work_folder: read_as("_work"),
+        program: argv(&["/opt/actions-runner/run.sh"]).try_into().unwrap(),
     };
     let runner = GitHubRunner::new(settings, GitHubRegistration::Jit("eyJ9".into())).expect("settings that can work");
     let host = HostContext { runner_dir: folder.0.clone(), ..host() };

@@ -1,18 +1,22 @@
 //! The runner on the instance: registration, drain, deregistration, and what it never does.
 
-use std::path::Path;
+use std::{num::NonZeroU64, path::Path};
 
 use lightsout_core::{
     exchange::{Call, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
+    platform::stackguardian::OrganizationName,
     platform::{
         DrainBy, Drained, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
-        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings, base_url},
+        github::{
+            CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings, Label,
+            RepositoryName, RunnerProgram, base_url,
+        },
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{body, complete, header, host, reply, script, url};
+use crate::exchange::{argv, body, complete, header, host, read_as, refused, reply, script, url};
 
 const TOKEN: &str = "ghp_very-secret";
 const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
@@ -21,12 +25,12 @@ const LIST: &str = "https://api.github.com/orgs/acme/actions/runners?name=i-0abc
 fn settings() -> GitHubRunnerSettings {
     GitHubRunnerSettings {
         url: url(CLOUD),
-        owner: GitHubOwner::Organization("acme".to_owned()),
-        runner_group_id: 3,
+        owner: GitHubOwner::Organization(read_as("acme")),
+        runner_group_id: NonZeroU64::new(3).unwrap(),
         scale_set: None,
-        labels: ["linux", "Self-Hosted"].map(str::to_owned).into(),
-        work_folder: "_work".to_owned(),
-        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+        labels: ["linux", "Self-Hosted"].map(read_as).into(),
+        work_folder: read_as("_work"),
+        program: argv(&["/opt/actions-runner/run.sh"]).try_into().unwrap(),
     }
 }
 
@@ -109,10 +113,10 @@ fn a_configuration_launches_the_runner_and_stays_out_of_the_arguments() {
 
 #[test]
 fn a_program_that_changes_the_user_has_no_hook() {
-    let program = ["setpriv", "--reuid=runner", "/opt/actions-runner/run.sh"].map(str::to_owned).to_vec();
-    let settings = GitHubRunnerSettings { program: program.clone(), ..settings() };
+    let program = argv(&["setpriv", "--reuid=runner", "/opt/actions-runner/run.sh"]);
+    let settings = GitHubRunnerSettings { program: program.clone().try_into().unwrap(), ..settings() };
     let launch = register(settings.clone(), vec![configured(1)]).0.expect("registered");
-    assert_eq!((launch.argv, launch.files.len()), (program, 0));
+    assert_eq!((launch.argv, launch.files.len()), (program.to_vec(), 0));
     assert!(!launch.env.iter().any(|(name, _)| name.contains("HOOK")));
     let probes = open(settings).expect("settings that can work").probes(&host());
     assert!(matches!(&probes[..], [Probe::Children(names)] if names[..] == ["Runner.Worker"]));
@@ -177,8 +181,8 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
     let repository = GitHubRunnerSettings {
-        owner: GitHubOwner::Repository("acme/app".to_owned()),
-        runner_group_id: 1,
+        owner: GitHubOwner::Repository(read_as("acme/app")),
+        runner_group_id: NonZeroU64::new(1).unwrap(),
         ..settings()
     };
     let (result, requests) = register(repository, vec![empty(403)]);
@@ -269,29 +273,20 @@ fn a_job_is_seen_by_its_process_and_by_its_mark() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let base = settings;
-    let with = |settings| open(settings).map(drop);
-    for (refused, part) in [
+    for (found, part) in [
         (base_url("https://github.com").map(drop).map_err(ExchangeError::from), "not of the API"),
         (jit("not base64!").map(drop), "encoded_jit_config"),
         (jit("").map(drop), "encoded_jit_config"),
-        (with(GitHubRunnerSettings { owner: GitHubOwner::Organization(String::new()), ..base() }), "organization"),
-        (with(GitHubRunnerSettings { owner: GitHubOwner::Repository("acme".to_owned()), ..base() }), "OWNER/REPO"),
-        (
-            with(GitHubRunnerSettings { owner: GitHubOwner::Repository("acme/app".to_owned()), ..base() }),
-            "one GitHub runner group",
-        ),
-        (with(GitHubRunnerSettings { runner_group_id: 0, ..base() }), "runner group ID"),
-        (with(GitHubRunnerSettings { labels: [" ".to_owned()].into(), ..base() }), "GitHub label"),
-        (with(GitHubRunnerSettings { work_folder: " ".to_owned(), ..base() }), "_work"),
-        (with(GitHubRunnerSettings { program: vec!["run.sh".to_owned()], ..base() }), "absolute path"),
-        (with(GitHubRunnerSettings { program: Vec::new(), ..base() }), "absolute path"),
+        (refused::<OrganizationName>(""), "organization"),
+        (refused::<RepositoryName>("acme"), "OWNER/REPO"),
+        (refused::<Label>(" "), "GitHub label"),
+        (RunnerProgram::try_from(argv(&["run.sh"])).map(drop).map_err(ExchangeError::from), "absolute path"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    assert_eq!(with(settings()), Ok(()));
+    open(settings()).expect("settings that can work");
 }
 
 #[test]

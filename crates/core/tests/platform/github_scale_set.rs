@@ -2,7 +2,7 @@
 
 mod offers;
 
-use std::time::Duration;
+use std::{num::NonZeroU32, num::NonZeroU64, time::Duration};
 
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Unreachable},
@@ -14,17 +14,17 @@ use lightsout_core::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{body, complete, header, reply, script, url};
+use crate::exchange::{body, complete, header, read_as, reply, script, url};
 
 pub(crate) const SERVICE: &str = "https://pipelines.example/tenant/";
 
 pub(crate) fn settings() -> GitHubScaleSetSettings {
     GitHubScaleSetSettings {
         url: url(CLOUD),
-        owner: GitHubOwner::Organization("acme".to_owned()),
-        scale_set: "linux large".to_owned(),
-        runner_group_id: 1,
-        max_jobs: 40,
+        owner: GitHubOwner::Organization(read_as("acme")),
+        scale_set: read_as("linux large"),
+        runner_group_id: NonZeroU64::new(1).unwrap(),
+        max_jobs: NonZeroU32::new(40).unwrap(),
     }
 }
 
@@ -339,17 +339,7 @@ fn the_owners_page_follows_from_the_address() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_and_secrets_not_shown() {
-    let with = |settings| github::scale_set_queue(settings, token()).map(drop);
-    for (refused, part) in [
-        (with(GitHubScaleSetSettings { scale_set: " ".to_owned(), ..settings() }), "scale set"),
-        (with(GitHubScaleSetSettings { runner_group_id: 0, ..settings() }), "runner group ID"),
-        (with(GitHubScaleSetSettings { max_jobs: 0, ..settings() }), "max_jobs"),
-        (with(GitHubScaleSetSettings { owner: GitHubOwner::Repository("x".to_owned()), ..settings() }), "OWNER/REPO"),
-    ] {
-        let error = refused.expect_err(part);
-        assert!(error.message.contains(part), "{error}");
-    }
+fn secrets_are_not_shown() {
     let queue = opened();
     let debug = format!("{queue:?}");
     assert!(!["ghp_secret", "admin-token", "queue-token"].iter().any(|secret| debug.contains(secret)), "{debug}");

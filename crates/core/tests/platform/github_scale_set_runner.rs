@@ -1,5 +1,7 @@
 //! A GitHub runner that is registered in a scale set.
 
+use std::num::NonZeroU64;
+
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Reply, Request},
     platform::{
@@ -9,7 +11,7 @@ use lightsout_core::{
 };
 use serde_json::{Value, json};
 
-use crate::exchange::{body, header, host, reply, script, url};
+use crate::exchange::{argv, body, header, host, read_as, reply, script, url};
 
 const SERVICE: &str = "https://pipelines.example/tenant/";
 const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
@@ -17,12 +19,12 @@ const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
 fn runner() -> GitHubRunner {
     let settings = GitHubRunnerSettings {
         url: url(CLOUD),
-        owner: GitHubOwner::Organization("acme".to_owned()),
-        runner_group_id: 3,
-        scale_set: Some(" linux large ".to_owned()),
+        owner: GitHubOwner::Organization(read_as("acme")),
+        runner_group_id: NonZeroU64::new(3).unwrap(),
+        scale_set: Some(read_as(" linux large ")),
         labels: [].into(),
-        work_folder: "_work".to_owned(),
-        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+        work_folder: read_as("_work"),
+        program: argv(&["/opt/actions-runner/run.sh"]).try_into().unwrap(),
     };
     GitHubRunner::new(settings, GitHubRegistration::Api(GitHubAuth::Token("ghp_secret".into())))
         .expect("settings that can work")

@@ -7,12 +7,13 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Output, Reply, Unreachable},
     platform::{
         Config, HostContext, Probe, Requests, RunnerConfig, RunnerPlatform,
-        gitlab::{GitLabRunner, GitLabRunnerSettings},
+        gitlab::{Executor, Extra, GitLabRunner, GitLabRunnerSettings},
     },
+    settings::WholeSeconds,
 };
 use proptest::prelude::*;
 
-use crate::exchange::{complete, host, reply, script, url};
+use crate::exchange::{complete, host, read_as, reply, script, url};
 
 const IDLE: &str = "\
 # HELP gitlab_runner_concurrent The current value of concurrent setting
@@ -40,11 +41,11 @@ gitlab_runner_jobs{state=\"idle\",stage=\"idle\"} 0
 fn settings() -> GitLabRunnerSettings {
     GitLabRunnerSettings {
         url: url("https://gitlab.example.com"),
-        program: "gitlab-runner".to_owned(),
-        executor: "docker".to_owned(),
-        image: "debian:12".to_owned(),
-        extra: None,
-        check_interval: 3,
+        program: read_as("gitlab-runner"),
+        executor: Executor::Docker,
+        image: read_as("debian:12"),
+        extra: Extra::default(),
+        check_interval: WholeSeconds::of(3),
     }
 }
 

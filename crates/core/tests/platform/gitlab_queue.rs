@@ -12,7 +12,7 @@ use lightsout_core::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::exchange::{body, header, reply, script, url};
+use crate::exchange::{body, header, list_of, reply, script, url};
 
 pub(crate) const URL: &str = "https://gitlab.example.com";
 pub(crate) const TOKEN: &str = "glpat-very-secret";
@@ -34,7 +34,7 @@ pub(crate) fn open(settings: GitLabQueueSettings) -> impl Queue {
 }
 
 pub(crate) fn project(name: &str) -> Scope {
-    Scope::Projects(vec![name.to_owned()])
+    Scope::Projects(list_of(&[name]))
 }
 
 pub(crate) fn read(
@@ -143,7 +143,7 @@ fn with_a_runner_id_only_its_jobs_run_whatever_their_tags() {
 
 #[test]
 fn projects_are_named_by_id_or_path_and_read_once_each() {
-    let scope = Scope::Projects(["team/app one", "12", " 12", "12"].map(str::to_owned).into());
+    let scope = Scope::Projects(list_of(&["team/app one", "12", " 12", "12"]));
     let (result, requests) = script(&mut open(settings(scope)), [ok(&waiting([1])), ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
     assert_eq!(requests[1].url, JOBS_12.replace("/12/", "/team%2Fapp%20one/"));
@@ -219,7 +219,7 @@ fn a_later_queue_need_not_read_again_what_an_earlier_one_remembers() {
 
 #[test]
 fn entity_tags_outlive_a_failed_reading() {
-    let mut queue = open(settings(Scope::Projects(["12", "13"].map(str::to_owned).into())));
+    let mut queue = open(settings(Scope::Projects(list_of(&["12", "13"]))));
     let tagged = reply(200, &[("etag", "\"a\"")], &waiting([1]));
     let reading = script(&mut queue, [tagged, reply(500, &[], "")]).0.expect("the second project failed");
     assert_eq!((reading.demand.queued, reading.missing.is_some()), (1, true));
@@ -240,7 +240,7 @@ fn a_full_last_page_is_always_read_anew() {
 const GROUP: &str = "https://gitlab.example.com/api/v4/groups/team%2Fsub/projects?include_subgroups=true&with_shared=false&archived=false&per_page=100";
 
 fn group() -> Scope {
-    Scope::Group("team/sub".to_owned())
+    Scope::Group("team/sub".parse().unwrap())
 }
 
 fn projects(ids: &[u64]) -> String {

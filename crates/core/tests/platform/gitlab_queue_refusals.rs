@@ -5,12 +5,13 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Reply, Unreachable},
     platform::gitlab::{self, GitLabQueueSettings, Scope, base_url},
+    settings::NonBlank,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, reply, script},
+    exchange::{complete, list_of, refused, reply, script},
     gitlab_queue::{JOBS_12, TOKEN, URL, job, list, open, project, read, settings},
 };
 
@@ -76,7 +77,7 @@ fn an_answer_that_is_no_list_is_not_an_empty_one() {
         ("[] trailing", "not JSON"),
         ("<!DOCTYPE html><html><title>Sign in · GitLab</title></html>", "a web page"),
     ] {
-        for scope in [project("12"), Scope::Group("team".to_owned())] {
+        for scope in [project("12"), Scope::Group("team".parse().unwrap())] {
             let error = read(settings(scope), [reply(200, &[], body)]).expect_err(body);
             assert_eq!(error.kind, ErrorKind::Malformed, "{body}");
             assert!(error.message.contains(part), "{error} lacks {part}");
@@ -104,7 +105,7 @@ fn a_status_that_is_no_success_fails_the_reading_and_names_the_project() {
         (503, &[], ErrorKind::Server, "asked again"),
         (503, &wait, ErrorKind::Throttled(Some(Duration::from_secs(30))), "asks to wait"),
     ] {
-        let scope = Scope::Projects(["12", "team/app"].map(str::to_owned).into());
+        let scope = Scope::Projects(list_of(&["12", "team/app"]));
         let good = reply(200, &[], &list([job(1, "pending", &["docker"], None)]));
         let reading = read(settings(scope), [good, reply(status, headers, "")]).expect("read in part");
         assert_eq!((reading.demand.queued, reading.demand.running), (1, Some(0)), "what was counted stays counted");
@@ -113,7 +114,7 @@ fn a_status_that_is_no_success_fails_the_reading_and_names_the_project() {
         for part in [part, "project team/app", "GitLab at https://gitlab.example.com", &status.to_string()] {
             assert!(error.message.contains(part), "{error} lacks {part}");
         }
-        let group = Scope::Group("team".to_owned());
+        let group = Scope::Group("team".parse().unwrap());
         let error = read(settings(group), [reply(status, headers, "")]).expect_err("no success");
         assert_eq!(error.kind, kind, "group, {status}");
         assert!(error.message.contains("group team"), "{error}");
@@ -129,7 +130,7 @@ fn a_project_of_a_group_without_a_name_or_with_an_odd_switch_is_not_skipped() {
         json!([{"id": 1, "path_with_namespace": "a", "builds_access_level": true}]),
         json!([{"id": 1, "path_with_namespace": "a", "jobs_enabled": "false"}]),
     ] {
-        let error = read(settings(Scope::Group("team".to_owned())), [reply(200, &[], &body.to_string())]);
+        let error = read(settings(Scope::Group("team".parse().unwrap())), [reply(200, &[], &body.to_string())]);
         assert_eq!(error.expect_err("malformed").kind, ErrorKind::Malformed, "{body}");
     }
 }
@@ -184,7 +185,7 @@ fn endless_pages_end_with_an_error() {
     // Also when every page is unchanged, and for the list of a group.
     let unchanged = complete(&mut queue, |_| EffectResult::Http(Ok(reply(304, &[], "")))).expect("as before");
     assert!(unchanged.missing.expect("endless").message.contains("after 100 pages"));
-    let mut group = open(settings(Scope::Group("team".to_owned())));
+    let mut group = open(settings(Scope::Group("team".parse().unwrap())));
     let projects = json!([{"id": 1, "path_with_namespace": "a"}]).to_string();
     complete(&mut group, |request| {
         let jobs = request.url.contains("/jobs");
@@ -210,10 +211,9 @@ fn an_answer_that_nobody_asked_for_is_refused() {
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let base = || settings(project("12"));
-    let with = |settings| gitlab::queue(settings, TOKEN.into()).map(drop);
     let token = |token: &str| gitlab::queue(base(), token.into()).map(drop);
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
-    for (refused, part) in [
+    for (found, part) in [
         (url("gitlab.example.com"), "https://"),
         (url("https://"), "names no host"),
         (url(&format!("{URL}/api/v4")), "/api"),
@@ -222,12 +222,9 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (url(&format!("{URL}?x=1")), "query"),
         (token(""), "token is empty"),
         (token("glpat-x\n"), "line break"),
-        (with(GitLabQueueSettings { scope: Scope::Projects(Vec::new()), ..base() }), "no GitLab project"),
-        (with(GitLabQueueSettings { scope: project(" "), ..base() }), "no GitLab project"),
-        (with(GitLabQueueSettings { scope: Scope::Group(String::new()), ..base() }), "no GitLab project"),
-        (with(GitLabQueueSettings { tags: [].into(), ..base() }), "run_untagged"),
+        (refused::<NonBlank>(" "), "not empty"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -286,7 +283,7 @@ fn well_formed(value: &Value) -> bool {
 proptest! {
     #[test]
     fn arbitrary_bytes_are_never_zero_demand(body: Vec<u8>, group: bool) {
-        let scope = if group { Scope::Group("team".to_owned()) } else { project("12") };
+        let scope = if group { Scope::Group("team".parse().unwrap()) } else { project("12") };
         let result = read(settings(scope), [Reply { body: body.clone(), ..reply(200, &[], "") }]);
         prop_assert!(result.is_err() || serde_json::from_slice::<Value>(&body).is_ok_and(|value| value.is_array()));
     }

@@ -4,14 +4,15 @@ use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
         Config, DrainBy, HostContext, Launch, Probe, RunnerConfig, RunnerPlatform, Signal, UndrainBy,
-        gitlab::{GitLabRunner, GitLabRunnerSettings, base_url, system_id},
+        gitlab::{Executor, Extra, GitLabRunner, GitLabRunnerSettings, base_url, system_id},
     },
+    settings::WholeSeconds,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::exchange::{body, host, reply, script, url};
+use crate::exchange::{body, host, read_as, refused, reply, script, url};
 
 const TOKEN: &str = "glrt-very-secret";
 const OURS: &str = "r_6b9f8adbef4e";
@@ -19,11 +20,11 @@ const OURS: &str = "r_6b9f8adbef4e";
 fn settings() -> GitLabRunnerSettings {
     GitLabRunnerSettings {
         url: url("https://gitlab.example.com/"),
-        program: "gitlab-runner".to_owned(),
-        executor: "docker".to_owned(),
-        image: "debian:12".to_owned(),
-        extra: None,
-        check_interval: 3,
+        program: read_as("gitlab-runner"),
+        executor: Executor::Docker,
+        image: read_as("debian:12"),
+        extra: Extra::default(),
+        check_interval: WholeSeconds::of(3),
     }
 }
 
@@ -117,7 +118,7 @@ fn it_is_quiesced_by_a_configuration_without_entries() {
 fn without_metrics_no_port_is_opened_and_a_shell_has_no_image() {
     let host = HostContext { metrics: None, slots: 0, ..host() };
     let settings =
-        GitLabRunnerSettings { executor: "shell".to_owned(), image: String::new(), check_interval: 10, ..settings() };
+        GitLabRunnerSettings { executor: Executor::Shell, check_interval: WholeSeconds::of(10), ..settings() };
     let config = config(&register(settings, &host, vec![verified()]).0.expect("registered"));
     assert!(!config.contains_key("listen_address"));
     assert_eq!(config["concurrent"].as_integer(), Some(1), "0 would mean no job at all");
@@ -129,7 +130,7 @@ fn without_metrics_no_port_is_opened_and_a_shell_has_no_image() {
 fn extra_toml_is_merged_into_the_entry() {
     for tables in ["[docker]", "[runners.docker]"] {
         let extra = format!("limit = 2\n{tables}\npull_policy = \"if-not-present\"\nimage = \"mine\"\n");
-        let settings = GitLabRunnerSettings { extra: Some(extra), ..settings() };
+        let settings = GitLabRunnerSettings { extra: read_as(&extra), ..settings() };
         let config = config(&register(settings, &host(), vec![verified()]).0.expect("registered"));
         let entry = &config["runners"][0];
         assert_eq!(entry["limit"].as_integer(), Some(2));
@@ -141,27 +142,23 @@ fn extra_toml_is_merged_into_the_entry() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let with = |settings| GitLabRunner::new(settings, TOKEN.into()).map(drop);
     let token = |token: &str| GitLabRunner::new(settings(), token.into()).map(drop);
-    let extra = |text: &str| with(GitLabRunnerSettings { extra: Some(text.to_owned()), ..settings() });
-    for (refused, part) in [
+    let extra = refused::<Extra>;
+    for (found, part) in [
         (token("GR1348941abc"), "glrt-"),
         (token(""), "glrt-"),
         (token("glrt-x\n"), "line break"),
         (base_url("gitlab.example.com").map(drop).map_err(ExchangeError::from), "https://"),
-        (with(GitLabRunnerSettings { program: " ".to_owned(), ..settings() }), "program is empty"),
-        (with(GitLabRunnerSettings { executor: "kubernetes".to_owned(), ..settings() }), "docker or shell"),
-        (with(GitLabRunnerSettings { image: String::new(), ..settings() }), "default image"),
         (extra("limit = 1\nsecret_key = hunter2"), "line 2"),
         (extra("token = \"glrt-other\""), "token"),
         (extra("[runners]\nurl = \"x\""), "url"),
         (extra("[[runners]]\nname = \"x\""), "[[runners]]"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
-    assert_eq!(with(settings()), Ok(()));
+    GitLabRunner::new(settings(), TOKEN.into()).expect("settings that can work");
 }
 
 #[test]
@@ -280,7 +277,7 @@ proptest! {
     fn any_text_survives_in_the_configuration(name in ".*", image in ".+", address in ".*") {
         prop_assume!(!image.trim().is_empty());
         let host = HostContext { instance_id: name.clone(), metrics: Some(address.clone()), ..host() };
-        let settings = GitLabRunnerSettings { image: image.clone(), ..settings() };
+        let settings = GitLabRunnerSettings { image: read_as(&image), ..settings() };
         let config = config(&register(settings, &host, vec![verified()]).0.expect("registered"));
         let entry = &config["runners"][0];
         prop_assert_eq!(entry["name"].as_str(), Some(name.as_str()));
@@ -306,14 +303,14 @@ fn the_probes_cover_containers_metrics_and_a_shells_children() {
     assert!(except.is_empty());
     assert_eq!(job_label.as_deref(), Some("com.gitlab.gitlab-runner.job.id"));
 
-    let shell = GitLabRunnerSettings { executor: "shell".to_owned(), ..settings() };
+    let shell = GitLabRunnerSettings { executor: Executor::Shell, ..settings() };
     let probes = open(shell).probes(&HostContext { metrics: None, ..host() });
     assert!(matches!(&probes[..], [Probe::Containers { .. }, Probe::Children(any)] if any.is_empty()));
 }
 
 #[test]
 fn the_token_and_the_extra_toml_are_never_shown() {
-    let settings = GitLabRunnerSettings { extra: Some("environment = [\"KEY=hunter2\"]".to_owned()), ..settings() };
+    let settings = GitLabRunnerSettings { extra: read_as("environment = [\"KEY=hunter2\"]"), ..settings() };
     let runner = open(settings.clone());
     let debug = format!(
         "{settings:?} {runner:?} {:?} {:?}",

@@ -21,7 +21,7 @@ pub(crate) const ROOM: usize = 32;
 fn gitlab() -> impl Queue {
     let settings = GitLabQueueSettings {
         url: url("https://gitlab.example.com"),
-        scope: Scope::Group("team".to_owned()),
+        scope: Scope::Group("team".parse().unwrap()),
         tags: ["docker".to_owned()].into(),
         run_untagged: false,
         runner_id: None,

@@ -1,6 +1,6 @@
 //! GitHub's lists of runs and jobs, several at a time and in parts.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Reply, Request},
@@ -12,7 +12,7 @@ use lightsout_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{at_once, complete, header, reply, url},
+    exchange::{at_once, complete, header, read_as, reply, url},
     partial_reading::{ROOM, counted, cut, in_order, page, status},
 };
 
@@ -57,8 +57,8 @@ fn job(id: u64, status: &str) -> Value {
 fn with(auth: GitHubAuth) -> impl Queue {
     let settings = GitHubQueueSettings {
         url: url(CLOUD),
-        scope: GitHubScope::Organization("acme".to_owned()),
-        labels: ["linux".to_owned()].into(),
+        scope: GitHubScope::Organization(read_as("acme")),
+        labels: [read_as("linux")].into(),
         runner_group_id: None,
     };
     github::queue(settings, auth).expect("settings that can work")
@@ -118,7 +118,7 @@ fn the_minute_of_github_is_not_used_up() {
 #[test]
 fn many_requests_wait_for_one_token_and_are_repeated_with_the_next() {
     let world = GitHub((0..20).map(|number| (format!("acme/r{number}"), Vec::new())).collect());
-    let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2 };
+    let app = GitHubApp { app_id: read_as("1"), installation_id: NonZeroU64::new(2).unwrap() };
     let mut queue = with(GitHubAuth::App(app, KEY.into()));
     let (mut bought, mut refused, mut served) = (0, 0, 0);
     let answer = |request: &Request| {

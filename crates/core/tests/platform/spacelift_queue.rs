@@ -6,14 +6,14 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Request, Unreachable},
     platform::{
         Demand, Queue, Reading,
-        spacelift::{SpaceliftQueue, SpaceliftQueueSettings, base_url},
+        spacelift::{ApiKeyId, SpaceliftQueue, SpaceliftQueueSettings, WorkerPoolId, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{body, complete, header, reply, script, url},
+    exchange::{body, complete, header, read_as, refused, reply, script, url},
     wild::any_json,
 };
 
@@ -28,8 +28,8 @@ const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 pub(crate) fn settings() -> SpaceliftQueueSettings {
     SpaceliftQueueSettings {
         url: url("https://acme.app.spacelift.io/"),
-        api_key_id: "01HXAMPLE0KEY0ID0000000000".to_owned(),
-        worker_pool: POOL.to_owned(),
+        api_key_id: read_as("01HXAMPLE0KEY0ID0000000000"),
+        worker_pool: read_as(POOL),
     }
 }
 
@@ -280,11 +280,10 @@ fn refusals_by_status() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let with = |settings| SpaceliftQueue::new(settings, SECRET.into()).map(drop);
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
-    let pool = |id: &str| with(SpaceliftQueueSettings { worker_pool: id.to_owned(), ..settings() });
+    let pool = refused::<WorkerPoolId>;
     let secret = |secret: &str| SpaceliftQueue::new(settings(), secret.into()).map(drop);
-    for (refused, part) in [
+    for (found, part) in [
         (url("acme.app.spacelift.io"), "https://ACCOUNT.app.spacelift.io"),
         (url("https://acme.app.spacelift.io/graphql"), "/graphql, which is added by itself"),
         (url("https://app.spacelift.io"), "names no account"),
@@ -297,12 +296,12 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
             pool("https://acme.app.spacelift.io/worker-pool/01HXAMPLE0P001D00000000000"),
             "last part of the pool's address",
         ),
-        (with(SpaceliftQueueSettings { api_key_id: String::new(), ..settings() }), "API key id"),
-        (with(SpaceliftQueueSettings { api_key_id: "a b".to_owned(), ..settings() }), "API key id"),
+        (refused::<ApiKeyId>(""), "API key id"),
+        (refused::<ApiKeyId>("a b"), "API key id"),
         (secret(""), "API key secret"),
         (secret("x\n"), "line break"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }

@@ -6,14 +6,14 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Unreachable},
     platform::{
         Demand, Queue, Reading,
-        stackguardian::{StackGuardianQueue, StackGuardianQueueSettings, base_url},
+        stackguardian::{OrganizationName, RunnerGroupName, StackGuardianQueue, StackGuardianQueueSettings, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script, url},
+    exchange::{complete, header, read_as, refused, reply, script, url},
     wild::any_json,
 };
 
@@ -25,8 +25,8 @@ pub(crate) const GROUP: &str =
 fn settings() -> StackGuardianQueueSettings {
     StackGuardianQueueSettings {
         url: url(URL),
-        organization: "demo-org".to_owned(),
-        runner_group: "private-runners".to_owned(),
+        organization: read_as("demo-org"),
+        runner_group: read_as("private-runners"),
     }
 }
 
@@ -180,11 +180,10 @@ fn no_reply_is_no_reading() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let with = |settings| StackGuardianQueue::new(settings, KEY.into()).map(drop);
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
-    let name = |name: &str| with(StackGuardianQueueSettings { runner_group: name.to_owned(), ..settings() });
+    let name = refused::<RunnerGroupName>;
     let key = |key: &str| StackGuardianQueue::new(settings(), key.into()).map(drop);
-    for (refused, part) in [
+    for (found, part) in [
         (url("api.app.stackguardian.io"), "https://api.us.stackguardian.io (US)"),
         (url("https://api.app.stackguardian.io/api/v1"), "/api/v1, which is added by itself"),
         (url("https://api.app.stackguardian.io/api/"), "added by itself"),
@@ -199,9 +198,9 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (name(""), "runner group"),
         (name("/runnergroups/x"), "such as private-runners"),
         (name(".."), "such as private-runners"),
-        (with(StackGuardianQueueSettings { organization: "demo org".to_owned(), ..settings() }), "organization"),
+        (refused::<OrganizationName>("demo org"), "organization"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("ghp_x"), "{error} lacks {part}");
     }

@@ -2,21 +2,22 @@
 
 mod draining;
 
-use std::time::Duration;
-
 use lightsout_core::{
     exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, ExchangeError, ExchangeStep, Reply, Request, Text},
     platform::{
         Drained, Launch, RunnerPlatform,
-        stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings, base_url, introspection_url},
+        stackguardian::{
+            OrganizationName, RunnerGroupName, StackGuardianRunner, StackGuardianRunnerSettings, base_url,
+            introspection_url,
+        },
     },
-    settings::{BaseUrl, Problem},
+    settings::{BaseUrl, Problem, WholeSeconds},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{body, header, host, output, reply, url},
+    exchange::{body, header, host, output, read_as, refused, reply, url},
     stackguardian_queue::{KEY, URL, group, instance},
     wild::any_json,
 };
@@ -29,10 +30,10 @@ const GONE: &str = "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runner
 pub(crate) fn settings() -> StackGuardianRunnerSettings {
     StackGuardianRunnerSettings {
         url: url(URL),
-        organization: "demo-org".to_owned(),
-        runner_group: "private-runners".to_owned(),
-        program: "sg-runner".to_owned(),
-        register_timeout: Duration::from_secs(300),
+        organization: read_as("demo-org"),
+        runner_group: read_as("private-runners"),
+        program: read_as("sg-runner"),
+        register_timeout: WholeSeconds::of(300),
         introspection: Some(url("http://localhost:51678")),
     }
 }
@@ -238,18 +239,16 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
     let token = |token: &str| StackGuardianRunner::new(settings(), token.into(), None).map(drop);
     let key = |key: &str| StackGuardianRunner::new(settings(), TOKEN.into(), Some(key.into())).map(drop);
     let url = |url: Result<BaseUrl, Problem>| url.map(drop).map_err(ExchangeError::from);
-    for (refused, part) in [
+    for (found, part) in [
         (url(base_url("https://app.stackguardian.io")), "api.app.stackguardian.io"),
         (token(""), "--sg-node-token"),
         (token("a b"), "--sg-node-token"),
         (key("x"), "sgu_"),
-        (with(StackGuardianRunnerSettings { organization: String::new(), ..settings() }), "organization"),
-        (with(StackGuardianRunnerSettings { runner_group: "a/b".to_owned(), ..settings() }), "runner group"),
-        (with(StackGuardianRunnerSettings { program: " ".to_owned(), ..settings() }), "sg-runner"),
-        (with(StackGuardianRunnerSettings { register_timeout: Duration::ZERO, ..settings() }), "minutes"),
+        (refused::<OrganizationName>(""), "organization"),
+        (refused::<RunnerGroupName>("a/b"), "runner group"),
         (url(introspection_url("localhost")), "http://localhost:51678"),
     ] {
-        let error = refused.expect_err(part);
+        let error = found.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }

@@ -15,9 +15,10 @@ use lightsout_core::{
         HostContext, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
+    settings::WholeSeconds,
 };
 
-use crate::exchange::{host, output, url};
+use crate::exchange::{host, output, read_as, url};
 
 /// The container `ecs-agent` runs as long as the file `running` is there. Each call is noted.
 const DOCKER: &str = r#"#!/bin/sh
@@ -71,17 +72,17 @@ impl Folder {
 
     /// Launches what the codec says, in this folder.
     fn launch(&self) -> Child {
-        self.launch_within(Duration::from_secs(20))
+        self.launch_within(WholeSeconds::of(20))
     }
 
     /// The same, with so much time for the registration.
-    fn launch_within(&self, register_timeout: Duration) -> Child {
+    fn launch_within(&self, register_timeout: WholeSeconds) -> Child {
         let host = HostContext { runner_dir: self.0.clone(), ..host() };
         let settings = StackGuardianRunnerSettings {
             url: url("http://127.0.0.1:1"),
-            organization: "demo-org".to_owned(),
-            runner_group: "private".to_owned(),
-            program: "sg-runner".to_owned(),
+            organization: read_as("demo-org"),
+            runner_group: read_as("private"),
+            program: read_as("sg-runner"),
             register_timeout,
             introspection: None,
         };
@@ -130,7 +131,7 @@ fn has_bash() -> bool {
 #[test]
 fn a_registration_that_does_not_end_names_the_setting_that_gives_it_longer() {
     let folder = Folder::new("hangs", "#!/bin/sh\nexec sleep 600\n");
-    let mut child = folder.launch_within(Duration::from_secs(1));
+    let mut child = folder.launch_within(WholeSeconds::of(1));
     assert!(!child.wait().expect("it ends").success());
     let told = folder.read("registration");
     for said in ["did not end within 1 s", "see what it waits for", "register_timeout gives it longer"] {

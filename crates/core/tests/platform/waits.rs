@@ -13,7 +13,7 @@ use lightsout_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{reply, script, url},
+    exchange::{list_of, read_as, reply, script, url},
     gitlab_queue,
 };
 
@@ -55,8 +55,8 @@ fn gitlab_tells_how_long_each_job_was_in_the_queue() {
 fn github_tells_when_each_job_came_and_began() {
     let settings = GitHubQueueSettings {
         url: url(CLOUD),
-        scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
-        labels: ["linux".to_owned()].into(),
+        scope: GitHubScope::Repositories(list_of(&["acme/app"])),
+        labels: [read_as("linux")].into(),
         runner_group_id: None,
     };
     let mut queue = github::queue(settings, GitHubAuth::Token("github_pat_x".into())).unwrap();

@@ -52,7 +52,7 @@ fn an_agent_needs_a_platform_only() {
     let Config { settings, secrets } = runner_of::<platform::gitlab::GitLabRunnerSettings>(&*settings.platform);
     assert_eq!(secrets[0].to_string(), "the file /run/token");
     assert_eq!(
-        (settings.program.as_str(), settings.executor.as_str(), settings.check_interval),
+        (settings.program.as_str(), settings.executor.as_str(), settings.check_interval.get()),
         ("gitlab-runner", "docker", 3)
     );
 }
@@ -102,7 +102,7 @@ fn everything_can_be_set() {
     assert_eq!(runner_environment.variables, [RunnerVariable::HandedOn("A".into()), set("B", "1=2"), set("C", "")]);
     assert_eq!((settings.imds.spot, settings.imds.maintenance), (Duration::from_millis(500), Duration::from_secs(3)));
     let command = &runner_of::<platform::command::CommandRunnerSettings>(&*settings.platform).settings;
-    assert_eq!(command.run, ["worker", "-v"]);
+    assert_eq!(command.run[..], ["worker", "-v"]);
     assert_eq!(
         (command.abort_signal, command.children, command.timeout),
         (Signal::Quit, false, Duration::from_secs(5))
@@ -194,14 +194,19 @@ fn every_class_of_mistake_has_its_message() {
              started anew",
         ),
         (
+            agent("") + "children = false",
+            "f.toml:5: platform.command.children = false: nothing tells whether jobs run, so the instance would never be idle; set busy, \
+             containers, or children to true",
+        ),
+        (
             "[platform.gitlab]\nurl = 'https://git.test'\ntoken = 'glpat-hunter2'".into(),
             "f.toml:3: platform.gitlab.token is no runner authentication token; create a runner at GitLab and use its token, which begins \
              with glrt-",
         ),
         (
             "[platform.gitlab]\nurl = 'https://git.test'\ntoken = { env = 'T' }\ncheck_interval = '1500ms'".into(),
-            "f.toml:4: platform.gitlab.check_interval = \"1500ms\": GitLab Runner knows whole seconds only; write for example \
-             check_interval = \"3s\"",
+            "f.toml:4: platform.gitlab.check_interval = \"1500ms\": expected a number of whole seconds; write for example \
+             check_interval = \"2s\"",
         ),
     ] {
         let expected = expected.replace("{platforms}", &platform_names());

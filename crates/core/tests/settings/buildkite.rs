@@ -1,7 +1,5 @@
 //! Buildkite's settings.
 
-use std::time::Duration;
-
 use super::*;
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.buildkite]\n";
@@ -43,14 +41,10 @@ fn a_runner_is_read() {
             ("buildkite", "buildkite")
         );
         let settings = &runner_of::<platform::buildkite::BuildkiteRunnerSettings>(&*settings.platform).settings;
-        assert_eq!((settings.disconnect_after_job, settings.cancel_grace_period), (single, Duration::from_secs(60)));
+        assert_eq!((settings.disconnect_after_job, settings.cancel_grace_period.get()), (single, 60));
         assert_eq!((settings.url.as_str(), settings.queue.as_str()), ("http://127.0.0.1:1", "linux"));
-        assert_eq!(
-            (settings.tags.as_slice(), settings.program.as_str()),
-            (&["os=linux".to_owned()][..], "/opt/buildkite-agent")
-        );
-        assert_eq!(settings.build_path.as_deref(), Some("/srv/b".as_ref()));
-        assert_eq!(settings.hooks_path.as_path(), std::path::Path::new("/srv/h"));
+        assert_eq!((settings.tags[0].as_str(), settings.program.as_str()), ("os=linux", "/opt/buildkite-agent"));
+        assert_eq!((settings.build_path.as_deref(), settings.hooks_path.as_str()), (Some("/srv/b"), "/srv/h"));
     }
 }
 
@@ -88,7 +82,13 @@ fn each_mistake_names_buildkites_own_word() {
         ),
         (
             runner_problem(&format!("{TOKEN}queue = 'linux'\ncancel_grace_period = '1500ms'\n")),
-            "the Buildkite cancel_grace_period is not a number of whole seconds; write for example 8s",
+            "cancel_grace_period = \"1500ms\": expected a number of whole seconds; write for example cancel_grace_period = \"2s\"",
+        ),
+        // Until now nothing said so before the runner was to register.
+        (
+            runner_problem(&format!("{TOKEN}queue = 'linux'\nbuild_path = '/srv/my builds'\n")),
+            "platform.buildkite.build_path = \"/srv/my builds\": expected an absolute path of letters, digits and -_./:=,@+[], since \
+             buildkite-agent.cfg knows no escapes; write for example /var/lib/buildkite-agent",
         ),
         (
             runner_problem(&format!("{TOKEN}queue = 'linux'\nprogram = 'a b'\n")),

@@ -1,6 +1,6 @@
 //! CircleCI's settings.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
 
 use super::*;
 
@@ -23,8 +23,9 @@ fn a_queue_is_read() {
     assert_eq!((platform.platform(), platform.address()), ("circleci", "https://ci.test"));
     assert!(platform.secret().is_some());
     let settings = &queue_of::<platform::circleci::CircleCiQueueSettings>(&**platform).settings;
-    assert_eq!(settings.resource_classes, ["acme/linux", "acme/arm"]);
-    assert_eq!(settings.max_concurrency, Some(30));
+    let classes: Vec<&str> = settings.resource_classes.iter().map(platform::circleci::ResourceClass::as_str).collect();
+    assert_eq!(classes, ["acme/linux", "acme/arm"]);
+    assert_eq!(settings.max_concurrency.map(NonZeroU32::get), Some(30));
     assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "circleci");
 }
 
@@ -44,11 +45,12 @@ fn a_runner_is_read() {
             ("circleci", "circleci")
         );
         let settings = &runner_of::<platform::circleci::CircleCiRunnerSettings>(&*settings.platform).settings;
-        assert_eq!((settings.single_task, settings.max_run_time), (single, Duration::from_secs(3600)));
+        assert_eq!((settings.single_task, settings.max_run_time.get()), (single, 3600));
         assert_eq!(settings.url.as_str(), "https://runner.circleci.com");
         assert_eq!(settings.working_directory.as_deref(), Some("/srv/w".as_ref()));
         assert_eq!(settings.task_agent_directory.as_deref(), Some("/srv/a".as_ref()));
-        assert_eq!(settings.command_prefix, ["sudo", "--"]);
+        let prefix: Vec<&str> = settings.command_prefix.iter().map(platform::circleci::PrefixWord::as_str).collect();
+        assert_eq!(prefix, ["sudo", "--"]);
         assert_eq!((settings.program.as_str(), settings.cleanup_working_directory), ("/opt/circleci-runner", false));
     }
 }
@@ -103,11 +105,19 @@ fn each_mistake_names_circlecis_own_word() {
         ),
         (
             runner_problem(&format!("{token}max_run_time = '1500ms'\n")),
-            "max_run_time = \"1500ms\": the CircleCI max_run_time is not a number of whole seconds; write for example 5h",
+            "max_run_time = \"1500ms\": expected a number of whole seconds; write for example max_run_time = \"2s\"",
         ),
         (
             runner_problem(&format!("{token}command_prefix = ['sudo', '--']\n")),
             "who cannot reach the agent's folder: set working_directory too",
+        ),
+        (
+            runner_problem(&format!("{token}command_prefix = ['sudo', '--']\nworking_directory = '/w'\n")),
+            "who cannot reach the agent's folder: set task_agent_directory too",
+        ),
+        (
+            queue_problem(&format!("{token}resource_classes = []\n")),
+            "resource_classes = []: expected one at least; name each as namespace/resource-class, such as acme/linux",
         ),
         (
             runner_problem(&format!("{token}working_directory = 'work'\n")),

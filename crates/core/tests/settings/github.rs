@@ -1,5 +1,7 @@
 //! GitHub's settings.
 
+use std::num::NonZeroU64;
+
 use super::*;
 use lightsout_core::platform::github::{
     GitHubIdentity, GitHubOwner, GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings,
@@ -35,8 +37,9 @@ fn a_queue_is_read() {
     assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "github");
     let Config { settings: (settings, identity), secrets } = queue_of::<Listing>(&*platform);
     assert_eq!((identity, secrets[0].to_string().as_str()), (&GitHubIdentity::Token, "the environment variable T"));
-    assert_eq!(settings.scope, GitHubScope::Repositories(vec!["acme/app".into()]));
-    assert_eq!((settings.labels.len(), settings.runner_group_id), (1, Some(3)));
+    let GitHubScope::Repositories(names) = &settings.scope else { panic!("{:?}", settings.scope) };
+    assert_eq!((names.len(), names[0].as_str()), (1, "acme/app"));
+    assert_eq!((settings.labels.len(), settings.runner_group_id.map(NonZeroU64::get)), (1, Some(3)));
     let platform = queue(APP);
     let Config { settings: (settings, identity), secrets } = queue_of::<Listing>(&*platform);
     assert_eq!(
@@ -44,7 +47,7 @@ fn a_queue_is_read() {
         (GitHubScope::Installation, "the SSM parameter /ci/key")
     );
     let GitHubIdentity::App(app) = identity else { panic!("no App") };
-    assert_eq!((app.app_id.as_str(), app.installation_id), ("123", 77));
+    assert_eq!((app.app_id.as_str(), app.installation_id.get()), ("123", 77));
 }
 
 #[test]
@@ -58,8 +61,11 @@ fn a_scale_set_is_read() {
         "github"
     );
     let settings = &queue_of::<(GitHubScaleSetSettings, GitHubIdentity)>(&*platform).settings.0;
-    assert_eq!(settings.owner, GitHubOwner::Organization("acme".into()));
-    assert_eq!((settings.scale_set.as_str(), settings.runner_group_id, settings.max_jobs), ("linux", 1, 40));
+    assert_eq!(settings.owner, GitHubOwner::Organization("acme".parse().unwrap()));
+    assert_eq!(
+        (settings.scale_set.as_str(), settings.runner_group_id.get(), settings.max_jobs.get()),
+        ("linux", 1, 40)
+    );
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn a_runner_of_a_scale_set_is_read() {
     let text = format!("{RUNNER}{TOKEN}organization = 'acme'\nscale_set = 'linux'\nrunner_group_id = 3\n");
     let settings = AgentSettings::parse(&one(&text)).unwrap_or_else(|problems| panic!("{problems}"));
     let (settings, _) = &runner_of::<Runner>(&*settings.platform).settings;
-    assert_eq!((settings.scale_set.as_deref(), settings.runner_group_id), (Some("linux"), 3));
+    assert_eq!((settings.scale_set.as_deref(), settings.runner_group_id.get()), (Some("linux"), 3));
 }
 
 #[test]
@@ -81,12 +87,15 @@ fn a_runner_is_read() {
         parse(&format!("{TOKEN}repository = 'acme/app'\nlabels = ['linux']\nprogram = ['sudo', '-E', '/r/run.sh']\n"));
     assert_eq!(settings.platform.open(vec!["t".into()]).expect("secrets that can be").platform(), "github");
     let (settings, _) = &runner_of::<Runner>(&*settings.platform).settings;
-    assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".into()));
-    assert_eq!((settings.runner_group_id, settings.work_folder.as_str(), settings.program.len()), (1, "_work", 3));
+    assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".parse().unwrap()));
+    assert_eq!(
+        (settings.runner_group_id.get(), settings.work_folder.as_str(), settings.program.len()),
+        (1, "_work", 3)
+    );
     let settings = parse("jit_config = { file = '/jit' }\norganization = 'acme'\n[agent]\njobs_per_instance = 1\n");
     let Config { settings: (settings, registration), secrets } = runner_of::<Runner>(&*settings.platform);
     assert_eq!((registration, secrets[0].to_string().as_str()), (&GitHubRegistrationBy::Jit, "the file /jit"));
-    assert_eq!(settings.program, ["/opt/actions-runner/run.sh"]);
+    assert_eq!(settings.program[..], ["/opt/actions-runner/run.sh"]);
 }
 
 #[test]

@@ -70,7 +70,8 @@ fn everything_can_be_set() {
     assert!(webhook.is_none());
     let Config { settings, secrets } = queue_of::<platform::gitlab::GitLabQueueSettings>(&**platform);
     assert_eq!(settings.url.as_str(), "https://git.test");
-    assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
+    let Scope::Projects(projects) = &settings.scope else { panic!("{:?}", settings.scope) };
+    assert_eq!((projects.len(), projects[0].as_str(), projects[1].as_str()), (2, "a/b", "7"));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
     assert_eq!((settings.run_untagged, settings.runner_id), (true, Some(42)));
     assert_eq!(secrets[0].to_string(), "the key gitlab of the Secrets Manager secret ci");
@@ -298,6 +299,11 @@ fn every_mistake_about_gitlab_has_its_message() {
             "f.toml:8: pool[ci].platform.gitlab.group = \"b\": projects and group cannot both be given; keep projects for a few, or group \
              for all below it"
                 .into(),
+        ),
+        (
+            2,
+            "projects = []",
+            "f.toml:7: pool[ci].platform.gitlab.projects = []: expected one at least; list each as an id or as \"group/project\"".into(),
         ),
         (
             3,

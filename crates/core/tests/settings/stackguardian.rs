@@ -1,7 +1,5 @@
 //! StackGuardian's settings.
 
-use std::time::Duration;
-
 use super::*;
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.stackguardian]\n";
@@ -47,7 +45,7 @@ fn a_runner_is_read() {
     );
     assert_eq!(built, "\"stackguardian\"");
     let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerSettings>(&*platform).settings;
-    assert_eq!((settings.program.as_str(), settings.register_timeout), ("/opt/sg", Duration::from_secs(600)));
+    assert_eq!((settings.program.as_str(), settings.register_timeout.get()), ("/opt/sg", 600));
     assert_eq!(settings.introspection, None);
 }
 

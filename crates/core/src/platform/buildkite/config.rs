@@ -22,19 +22,22 @@ pub(super) fn files(
 ) -> Result<Vec<File>, ExchangeError> {
     // The agent reads it once, at its start (buildkite/agent 3.137.0, clicommand/agent_start.go).
     let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"), Some(&config_path(host)));
-    let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
-    let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
+    let builds = match &settings.build_path {
+        Some(folder) => folder.to_string(),
+        None => path(&host.runner_dir.join("builds"))?,
+    };
+    let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().map(ToString::to_string));
     let mut entries = vec![
         ("token", token.expose_secret().to_owned()),
         ("name", format!("{}-%spawn", plain(&host.instance_id)?)),
         ("tags", tags.collect::<Vec<_>>().join(",")),
         ("spawn", host.slots.max(1).to_string()),
-        ("build-path", path(&builds)?),
+        ("build-path", builds),
         ("plugins-path", path(&host.runner_dir.join("plugins"))?),
-        ("hooks-path", path(&settings.hooks_path)?),
+        ("hooks-path", settings.hooks_path.to_string()),
         ("bootstrap-script", format!("{} {} bootstrap", path(&script.path)?, settings.program)),
     ];
-    let grace = settings.cancel_grace_period.as_secs();
+    let grace = settings.cancel_grace_period.get();
     // Each version ignores the other's keys, so one that is not known gets both.
     if major.is_none_or(|major| major >= 4) {
         // The same time as a whole: until the job is killed, and for the agent's own end of it.

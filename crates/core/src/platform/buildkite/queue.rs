@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    BuildkiteQueueSettings, NAME,
-    settings::{check_agent_token, check_queue},
-};
+use super::{BuildkiteQueueSettings, NAME, settings::check_agent_token};
 use crate::{
     exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, ExchangeStep, Reply, Request, Text},
     platform::{
@@ -39,10 +36,9 @@ impl BuildkiteQueue {
     /// A reader with these settings and an agent token of the queue's cluster.
     ///
     /// # Errors
-    /// When the token or a setting cannot be one of Buildkite.
+    /// When the token cannot be one of Buildkite.
     pub fn new(settings: BuildkiteQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_agent_token(&token)?;
-        check_queue(&settings.queue)?;
         Ok(Self { settings, token })
     }
 

@@ -40,16 +40,15 @@ impl BuildkiteRunner {
     /// A runner with these settings and an agent token of the queue's cluster, which all instances of the pool share.
     ///
     /// # Errors
-    /// When the token or a setting cannot be one of Buildkite.
+    /// When the token cannot be one of Buildkite.
     pub fn new(settings: BuildkiteRunnerSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_agent_token(&token)?;
-        settings.check()?;
         Ok(Self { settings, token })
     }
 
     fn launch(&self, host: &HostContext, major: Option<u32>) -> Result<Launch, ExchangeError> {
         let config = config::config_path(host);
-        let argv = [self.settings.program.as_str(), "start", "--config", &config.to_string_lossy()];
+        let argv = [&self.settings.program, "start", "--config", &config.to_string_lossy()];
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),

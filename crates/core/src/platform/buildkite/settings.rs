@@ -2,14 +2,12 @@
 
 mod read;
 
-use std::{path::PathBuf, time::Duration};
-
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CLOUD, config::is_plain};
 use crate::{
     platform::answer::check_token,
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{BaseUrl, Key, Problem, Side, WholeSeconds, checked_text},
 };
 
 pub(super) use read::{queue, runner};
@@ -39,13 +37,33 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional("hooks_path", Side::Agent, "path", "`/etc/buildkite-agent/hooks`", "the agent's hooks"),
 ];
 
+checked_text! {
+    /// A queue's key, such as `default`.
+    QueueKey, check_queue
+}
+
+checked_text! {
+    /// A tag of an agent: `key=value`.
+    AgentTag, check_tag
+}
+
+checked_text! {
+    /// The agent's program, by a name or a path that stands in its configuration.
+    AgentProgram, check_program
+}
+
+checked_text! {
+    /// A folder whose path stands in the agent's configuration.
+    AgentFolder, check_folder
+}
+
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
 pub struct BuildkiteQueueSettings {
     /// The address of the agent API without `/v3`: [`CLOUD`].
     pub url: BaseUrl,
-    /// The queue's key, such as `default`.
-    pub queue: String,
+    /// The queue.
+    pub queue: QueueKey,
     /// Whether jobs that are blocked by a step before them count as queued.
     pub include_waiting: bool,
 }
@@ -55,54 +73,36 @@ pub struct BuildkiteQueueSettings {
 pub struct BuildkiteRunnerSettings {
     /// The address of the agent API without `/v3`: [`CLOUD`].
     pub url: BaseUrl,
-    /// The queue's key, such as `default`.
-    pub queue: String,
-    /// More tags of the agents, each as `key=value`.
-    pub tags: Vec<String>,
+    /// The queue.
+    pub queue: QueueKey,
+    /// More tags of the agents.
+    pub tags: Vec<AgentTag>,
     /// The runner program, such as `buildkite-agent`.
-    pub program: String,
+    pub program: AgentProgram,
     /// Whether each worker takes one job only (`disconnect-after-job`).
     pub disconnect_after_job: bool,
-    /// How long a cancelled job may take to end, in whole seconds. Buildkite's default is 10 s; the agent gives a
+    /// How long a cancelled job may take to end. Buildkite's default is 10 s; the agent gives a
     /// runner 10 s to fail its jobs at a spot deadline, so the default is 8 s here.
-    pub cancel_grace_period: Duration,
+    pub cancel_grace_period: WholeSeconds,
     /// Where jobs work; `None`: a folder beside the runner's files.
-    pub build_path: Option<PathBuf>,
+    pub build_path: Option<AgentFolder>,
     /// Where the user's own agent hooks are.
-    pub hooks_path: PathBuf,
+    pub hooks_path: AgentFolder,
 }
 
 impl BuildkiteRunnerSettings {
     /// The defaults of Buildkite and of its Linux packages, but for the grace period.
-    pub fn new(url: BaseUrl, queue: impl Into<String>) -> Self {
+    pub fn new(url: BaseUrl, queue: QueueKey) -> Self {
         Self {
             url,
-            queue: queue.into(),
+            queue,
             tags: Vec::new(),
-            program: "buildkite-agent".to_owned(),
+            program: AgentProgram("buildkite-agent".to_owned()),
             disconnect_after_job: false,
-            cancel_grace_period: Duration::from_secs(8),
+            cancel_grace_period: WholeSeconds::of(8),
             build_path: None,
-            hooks_path: PathBuf::from("/etc/buildkite-agent/hooks"),
+            hooks_path: AgentFolder("/etc/buildkite-agent/hooks".to_owned()),
         }
-    }
-
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_queue(&self.queue)?;
-        check_tags(&self.tags)?;
-        check_program(&self.program)?;
-        check_grace_period(self.cancel_grace_period)?;
-        for (name, folder) in [("build_path", self.build_path.as_ref()), ("hooks_path", Some(&self.hooks_path))] {
-            if folder.is_some_and(|folder| !folder.is_absolute()) {
-                return Err(Problem::new(
-                    name,
-                    format!("the Buildkite {name} is not an absolute path"),
-                    "write for example /var/lib/buildkite-agent",
-                ));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) fn check_agent_token(token: &SecretString) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn check_queue(queue: &str) -> Result<(), Problem> {
+fn check_queue(queue: &str) -> Result<(), Problem> {
     if queue.is_empty() || !queue.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) {
         return Err(Problem::new(
             "queue",
@@ -154,24 +154,19 @@ pub(super) fn check_queue(queue: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_tags(tags: &[String]) -> Result<(), Problem> {
-    for tag in tags {
-        match tag.split_once('=') {
-            Some(("queue", _)) => {
-                let why = "the Buildkite tags hold queue=, which is written from queue";
-                return Err(Problem::new("tags", why, "remove it"));
-            }
-            Some((key, value)) if !key.is_empty() && !value.is_empty() && is_plain(tag) && !tag.contains(',') => {}
-            Some(_) | None => {
-                return Err(Problem::new(
-                    "tags",
-                    format!("the Buildkite tag {tag:?} is not of the form key=value"),
-                    "write for example os=linux",
-                ));
-            }
+fn check_tag(tag: &str) -> Result<(), Problem> {
+    match tag.split_once('=') {
+        Some(("queue", _)) => {
+            let why = "the Buildkite tags hold queue=, which is written from queue";
+            Err(Problem::new("tags", why, "remove it"))
         }
+        Some((key, value)) if !key.is_empty() && !value.is_empty() && is_plain(tag) && !tag.contains(',') => Ok(()),
+        Some(_) | None => Err(Problem::new(
+            "tags",
+            format!("the Buildkite tag {tag:?} is not of the form key=value"),
+            "write for example os=linux",
+        )),
     }
-    Ok(())
 }
 
 fn check_program(program: &str) -> Result<(), Problem> {
@@ -185,12 +180,12 @@ fn check_program(program: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_grace_period(period: Duration) -> Result<(), Problem> {
-    if period.as_secs() == 0 || period.subsec_nanos() != 0 {
+fn check_folder(path: &str) -> Result<(), Problem> {
+    if !path.starts_with('/') || !is_plain(path) {
         return Err(Problem::new(
-            "cancel_grace_period",
-            "the Buildkite cancel_grace_period is not a number of whole seconds",
-            "write for example 8s",
+            "",
+            "expected an absolute path of letters, digits and -_./:=,@+[], since buildkite-agent.cfg knows no escapes",
+            "write for example /var/lib/buildkite-agent",
         ));
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::CircleCiRunnerSettings;
 use crate::{
     exchange::{ExchangeError, Text},
     platform::{File, HostContext, answer::refuse, job_pid_file},
+    settings::AbsolutePath,
 };
 
 /// The runner's configuration, and the script through which it starts tasks.
@@ -22,9 +23,12 @@ pub(super) fn files(
 ) -> Result<Vec<File>, ExchangeError> {
     // Whether the runner, whose source is not published, reads its configuration again is not known: it stays.
     let script = job_pid_file::script(host, None, None);
-    let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| host.runner_dir.join(name)));
+    let folder = |set: &Option<AbsolutePath>, name: &str| match set {
+        Some(folder) => path(folder),
+        None => path(&host.runner_dir.join(name)),
+    };
     let prefix =
-        [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));
+        [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.to_string().into()));
     let mode = if settings.single_task { "single-task" } else { "continuous" };
     let sections: [(&str, Vec<(&str, Value)>); 2] = [
         ("api", vec![("auth_token", token.expose_secret().into()), ("url", settings.url.as_str().into())]),
@@ -33,7 +37,7 @@ pub(super) fn files(
             vec![
                 ("name", host.instance_id.clone().into()),
                 ("mode", mode.into()),
-                ("max_run_time", format!("{}s", settings.max_run_time.as_secs()).into()),
+                ("max_run_time", format!("{}s", settings.max_run_time.get()).into()),
                 ("working_directory", folder(&settings.working_directory, "work")?),
                 ("cleanup_working_directory", settings.cleanup_working_directory.into()),
                 ("task_agent_directory", folder(&settings.task_agent_directory, "task-agent")?),

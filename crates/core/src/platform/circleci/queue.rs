@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 
-use super::{CircleCiQueueSettings, NAME, settings::check_personal_token};
+use super::{CircleCiQueueSettings, NAME, ResourceClass, settings::check_personal_token};
 use crate::{
     exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Request, Text},
     platform::{
@@ -95,7 +95,7 @@ impl Count {
 #[derive(Debug, Default)]
 struct UnderWay {
     /// The classes that are still to be asked about; the last comes first.
-    classes: Vec<String>,
+    classes: Vec<ResourceClass>,
     open: BTreeMap<EffectId, Open>,
     waiting: u32,
     running: u32,
@@ -108,7 +108,7 @@ struct UnderWay {
 /// A count that was asked for.
 #[derive(Debug)]
 struct Open {
-    class: String,
+    class: ResourceClass,
     count: Count,
     version: Version,
     /// Whether the other version has answered this very question with 404.
@@ -119,10 +119,9 @@ impl CircleCiQueue {
     /// A reader that has remembered nothing yet, with a personal API token.
     ///
     /// # Errors
-    /// When the token or a setting cannot be one of CircleCI.
+    /// When the token cannot be one of CircleCI.
     pub fn new(settings: CircleCiQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_personal_token(&token)?;
-        settings.check()?;
         Ok(Self { settings, token, version: Version::V3, reading: UnderWay::default(), next_id: 0 })
     }
 
@@ -200,7 +199,7 @@ impl CircleCiQueue {
         if let Some(error) = missing.as_ref().filter(|_| !counted) {
             return Err(error.clone());
         }
-        let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.saturating_sub(running));
+        let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.get().saturating_sub(running));
         Ok(Reading { demand: Demand { queued: waiting.min(room), running: Some(running), poll_after: None }, missing })
     }
 
@@ -248,7 +247,7 @@ impl Exchange for CircleCiQueue {
         let message = format!(
             "CircleCI at {}: its time was over before the tasks of {} were counted. Raise `deadline`, or split the pool",
             self.settings.url,
-            unread.first().map_or("a class", |class| class.as_str())
+            unread.first().map_or("a class", |class| class)
         );
         self.reading.missing.get_or_insert(ExchangeError::new(ErrorKind::TimeOver, message));
         self.finish().ok()

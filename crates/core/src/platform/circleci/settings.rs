@@ -2,14 +2,14 @@
 
 mod read;
 
-use std::{path::PathBuf, time::Duration};
+use std::num::NonZeroU32;
 
 use secrecy::SecretString;
 
 use super::{CLOUD, config::is_plain};
 use crate::{
     platform::answer::check_token,
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{AbsolutePath, BaseUrl, Key, NonBlank, NonEmpty, Problem, Side, WholeSeconds, checked_text},
 };
 
 pub(super) use read::{queue, runner};
@@ -41,30 +41,25 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
+checked_text! {
+    /// A resource class: `namespace/resource-class`.
+    ResourceClass, check_class
+}
+
+checked_text! {
+    /// A word of what stands before a task's program.
+    PrefixWord, check_prefix_word
+}
+
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
 pub struct CircleCiQueueSettings {
     /// The address of the runner API: [`CLOUD`], or a CircleCI server's own.
     pub url: BaseUrl,
-    /// The pool's resource classes, each as `namespace/resource-class`.
-    pub resource_classes: Vec<String>,
+    /// The pool's resource classes.
+    pub resource_classes: NonEmpty<ResourceClass>,
     /// How many tasks the plan lets run at once, when that is less than the pool could.
-    pub max_concurrency: Option<u32>,
-}
-
-impl CircleCiQueueSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_classes(&self.resource_classes)?;
-        if self.max_concurrency == Some(0) {
-            return Err(Problem::new(
-                "max_concurrency",
-                "the CircleCI max_concurrency is 0, so nothing could ever run",
-                "set it to the plan's limit, such as 30",
-            ));
-        }
-        Ok(())
-    }
+    pub max_concurrency: Option<NonZeroU32>,
 }
 
 /// How the instance's runner works.
@@ -73,19 +68,19 @@ pub struct CircleCiRunnerSettings {
     /// The address of the runner API: [`CLOUD`], or a CircleCI server's own.
     pub url: BaseUrl,
     /// The runner program, such as `circleci-runner`.
-    pub program: String,
+    pub program: NonBlank,
     /// Whether the runner exits after one task (`mode: single-task`).
     pub single_task: bool,
-    /// How long a task may run, in whole seconds. CircleCI's default is 5 hours. A drain never lasts longer.
-    pub max_run_time: Duration,
+    /// How long a task may run. CircleCI's default is 5 hours. A drain never lasts longer.
+    pub max_run_time: WholeSeconds,
     /// Where tasks work; `None`: a folder beside the runner's files.
-    pub working_directory: Option<PathBuf>,
+    pub working_directory: Option<AbsolutePath>,
     /// Whether that folder is cleaned after each task.
     pub cleanup_working_directory: bool,
     /// Where the runner keeps the task agent that it downloads; `None`: a folder beside the runner's files.
-    pub task_agent_directory: Option<PathBuf>,
+    pub task_agent_directory: Option<AbsolutePath>,
     /// What else stands before each task's program, such as `sudo -niHu circleci --`.
-    pub command_prefix: Vec<String>,
+    pub command_prefix: Vec<PrefixWord>,
 }
 
 impl CircleCiRunnerSettings {
@@ -93,9 +88,9 @@ impl CircleCiRunnerSettings {
     pub fn new(url: BaseUrl) -> Self {
         Self {
             url,
-            program: "circleci-runner".to_owned(),
+            program: NonBlank::of("circleci-runner"),
             single_task: false,
-            max_run_time: Duration::from_secs(5 * 3600),
+            max_run_time: WholeSeconds::of(5 * 3600),
             working_directory: None,
             cleanup_working_directory: true,
             task_agent_directory: None,
@@ -103,50 +98,21 @@ impl CircleCiRunnerSettings {
         }
     }
 
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_program(&self.program)?;
-        check_run_time(self.max_run_time)?;
-        for (name, folder) in self.folders() {
-            if folder.is_some_and(|folder| !folder.is_absolute()) {
-                return Err(Problem::new(
-                    name,
-                    format!("the CircleCI {name} is not an absolute path"),
-                    "write for example /var/lib/circleci",
-                ));
-            }
-        }
-        self.check_prefix()
-    }
-
-    fn check_prefix(&self) -> Result<(), Problem> {
-        let none = self.folders().into_iter().find(|(_, folder)| folder.is_none());
-        // The agent's own folder is closed to other users.
-        if let Some((name, _)) = none.filter(|_| !self.command_prefix.is_empty()) {
-            return Err(Problem::new(
+    /// Refuses a prefix without folders: it may make tasks run as another user, to whom the agent's own folder is closed.
+    pub(super) fn check_prefix(&self) -> Result<(), Problem> {
+        let folders =
+            [("working_directory", &self.working_directory), ("task_agent_directory", &self.task_agent_directory)];
+        match folders.into_iter().find(|(_, folder)| folder.is_none()) {
+            Some((name, _)) if !self.command_prefix.is_empty() => Err(Problem::new(
                 "command_prefix",
                 format!(
                     "the CircleCI command_prefix may make tasks run as another user, who cannot reach the agent's folder: \
                      set {name} too"
                 ),
                 format!("give it a folder of that user, such as /var/lib/circleci/{name}"),
-            ));
+            )),
+            Some(_) | None => Ok(()),
         }
-        if self.command_prefix.iter().any(|word| word.trim().is_empty() || !is_plain(word)) {
-            return Err(Problem::new(
-                "command_prefix",
-                "the CircleCI command_prefix holds an empty word or a control character",
-                "write for example [\"sudo\", \"-niHu\", \"circleci\", \"--\"]",
-            ));
-        }
-        Ok(())
-    }
-
-    fn folders(&self) -> [(&'static str, Option<&PathBuf>); 2] {
-        [
-            ("working_directory", self.working_directory.as_ref()),
-            ("task_agent_directory", self.task_agent_directory.as_ref()),
-        ]
     }
 }
 
@@ -174,15 +140,8 @@ pub(super) fn check_class_token(token: &SecretString) -> Result<(), Problem> {
     check_token("token", "CircleCI resource class token", token, remedy)
 }
 
-fn check_classes(classes: &[String]) -> Result<(), Problem> {
-    if classes.is_empty() {
-        return Err(Problem::new(
-            "resource_classes",
-            "no CircleCI resource class is named",
-            "name each as namespace/resource-class, such as acme/linux",
-        ));
-    }
-    if let Some(class) = classes.iter().find(|class| !is_class(class)) {
+fn check_class(class: &str) -> Result<(), Problem> {
+    if !is_class(class) {
         return Err(Problem::new(
             "resource_classes",
             format!("the CircleCI resource class {class:?} is not of the form namespace/resource-class"),
@@ -192,20 +151,12 @@ fn check_classes(classes: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_program(program: &str) -> Result<(), Problem> {
-    if program.trim().is_empty() {
-        let remedy = "set it to circleci-runner or its path";
-        return Err(Problem::new("program", "the CircleCI runner program is empty", remedy));
-    }
-    Ok(())
-}
-
-fn check_run_time(time: Duration) -> Result<(), Problem> {
-    if time.as_secs() == 0 || time.subsec_nanos() != 0 {
+fn check_prefix_word(word: &str) -> Result<(), Problem> {
+    if word.trim().is_empty() || !is_plain(word) {
         return Err(Problem::new(
-            "max_run_time",
-            "the CircleCI max_run_time is not a number of whole seconds",
-            "write for example 5h",
+            "command_prefix",
+            "the CircleCI command_prefix holds an empty word or a control character",
+            "write for example [\"sudo\", \"-niHu\", \"circleci\", \"--\"]",
         ));
     }
     Ok(())

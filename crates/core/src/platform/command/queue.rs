@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{NAME, check, failure, output};
+use super::{NAME, failure, output};
 use crate::{
     exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Program},
     platform::{
         Demand, Queue, Reading,
         answer::{Document, Remedies, RequestContext},
     },
+    settings::Argv,
 };
 
 /// How to ask for the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandQueueSettings {
-    /// The program and its arguments.
-    pub queue: Vec<String>,
+    /// What is asked.
+    pub queue: Argv,
     /// When it is killed.
     pub timeout: Duration,
 }
@@ -30,12 +31,8 @@ pub struct CommandQueue {
 
 impl CommandQueue {
     /// A reader with these settings.
-    ///
-    /// # Errors
-    /// When no program is named, or it is given no time.
-    pub fn new(settings: CommandQueueSettings) -> Result<Self, ExchangeError> {
-        check("queue", &settings.queue, settings.timeout)?;
-        Ok(Self { settings })
+    pub fn new(settings: CommandQueueSettings) -> Self {
+        Self { settings }
     }
 }
 
@@ -44,7 +41,7 @@ impl Exchange for CommandQueue {
 
     fn start(&mut self) -> ExchangeStep<Reading> {
         ExchangeStep::perform(Effect::Program(Program::new(
-            self.settings.queue.clone(),
+            self.settings.queue.to_vec(),
             Vec::new(),
             self.settings.timeout,
         )))

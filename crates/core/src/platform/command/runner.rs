@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{NAME, check, failure, output};
+use super::{NAME, failure, output};
 use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program},
@@ -10,7 +10,7 @@ use crate::{
         DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings, Signal,
         Versions, answer, answer::excerpt,
     },
-    settings::Problem,
+    settings::Argv,
 };
 
 /// What a `busy` or `drain` program exits with while jobs run.
@@ -22,26 +22,26 @@ const REFUSED: i32 = 11;
 pub(super) const VERSIONS: Versions =
     Versions::Untold("the runner is a program of your own: it is called as the settings say");
 
-/// The programs that stand for a platform on the instance. Each is a program and its arguments.
+/// The programs that stand for a platform on the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRunnerSettings {
     /// Runs before the runner starts; exit 0 is success.
-    pub register: Option<Vec<String>>,
+    pub register: Option<Argv>,
     /// The runner: one long-lived process.
-    pub run: Vec<String>,
+    pub run: Argv,
     /// Exit 0: quiet; 10: busy, with the jobs' names on standard output, one a line; anything else: unknown.
-    pub busy: Option<Vec<String>>,
+    pub busy: Option<Argv>,
     /// Exit 0: no job runs and none can come; 10: no more will come, some still run; 11: refused. Absent:
     /// `drain_signal`.
-    pub drain: Option<Vec<String>>,
+    pub drain: Option<Argv>,
     /// What makes the runner end its jobs and exit; the exit is the proof. Default: `SIGTERM`.
     pub drain_signal: Signal,
     /// Takes a drain back; exit 0 is success. Absent: the runner is launched anew.
-    pub undrain: Option<Vec<String>>,
+    pub undrain: Option<Argv>,
     /// What makes the runner fail its jobs at once. Default: `SIGTERM`.
     pub abort_signal: Signal,
     /// Removes this instance's registration; exit 0 is success, also when it is already gone.
-    pub deregister: Option<Vec<String>>,
+    pub deregister: Option<Argv>,
     /// Running containers with all of these labels are jobs (a value of `None`: any value). `Some` of an empty list: every
     /// container. `None`: containers are not looked at.
     pub containers: Option<Vec<(String, Option<String>)>>,
@@ -53,7 +53,7 @@ pub struct CommandRunnerSettings {
 
 impl CommandRunnerSettings {
     /// Only the runner itself, drained and aborted by `SIGTERM`, its children being its jobs; 30 s for each program.
-    pub fn new(run: Vec<String>) -> Self {
+    pub fn new(run: Argv) -> Self {
         Self {
             register: None,
             run,
@@ -68,36 +68,6 @@ impl CommandRunnerSettings {
             timeout: Duration::from_secs(30),
         }
     }
-
-    /// Refuses settings that cannot work, before any program is run.
-    fn check(&self) -> Result<(), Problem> {
-        check("run", &self.run, self.timeout)?;
-        let optional = [
-            ("register", &self.register),
-            ("busy", &self.busy),
-            ("drain", &self.drain),
-            ("undrain", &self.undrain),
-            ("deregister", &self.deregister),
-        ];
-        for (name, argv) in optional {
-            if let Some(argv) = argv {
-                check(name, argv, self.timeout)?;
-            }
-        }
-        if self.busy.is_none() && self.containers.is_none() && !self.children {
-            return Err(blind_runner());
-        }
-        Ok(())
-    }
-}
-
-/// Nothing watches the runner's jobs.
-pub(super) fn blind_runner() -> Problem {
-    Problem::new(
-        "children",
-        "nothing tells whether jobs run, so the instance would never be idle",
-        "set busy, containers, or children to true",
-    )
 }
 
 /// A runner made of the user's programs: see [`crate::platform::command`].
@@ -108,12 +78,8 @@ pub struct CommandRunner {
 
 impl CommandRunner {
     /// A runner with these settings.
-    ///
-    /// # Errors
-    /// When a program has no name, or nothing tells whether jobs run.
-    pub fn new(settings: CommandRunnerSettings) -> Result<Self, ExchangeError> {
-        settings.check()?;
-        Ok(Self { settings })
+    pub fn new(settings: CommandRunnerSettings) -> Self {
+        Self { settings }
     }
 
     fn ask(&self, argv: &[String], host: &HostContext) -> Effect {
@@ -147,7 +113,7 @@ impl RunnerPlatform for CommandRunner {
     fn registration(&self, host: &HostContext) -> RegisterFor {
         let (runner, host) = (self.clone(), host.clone());
         Box::new(move |_| {
-            let (argv, env) = (runner.settings.run.clone(), host.variables());
+            let (argv, env) = (runner.settings.run.to_vec(), host.variables());
             let launch = Launch { argv, env, files: Vec::new(), doubts: Vec::new() };
             match &runner.settings.register {
                 Some(argv) => runner.must("register", argv, &host, launch),

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME,
-    runner::{VERSIONS, blind_runner},
-};
+use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME, runner::VERSIONS};
 use crate::{
     exchange::ExchangeError,
     platform::{
@@ -55,15 +52,15 @@ impl QueueSettings for CommandQueueSettings {
     const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        &self.queue[0]
+        self.queue.program()
     }
 
     fn job_filter(&self) -> Option<JobFilter> {
-        Some(JobFilter { sources: vec![self.queue.join(" ")], jobs: Jobs::All })
+        Some(JobFilter { sources: vec![self.queue.to_string()], jobs: Jobs::All })
     }
 
     fn open(&self, _: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(CommandQueue::new(self.clone())?))
+        Ok(Box::new(CommandQueue::new(self.clone())))
     }
 }
 
@@ -80,7 +77,7 @@ impl RunnerSettings for CommandRunnerSettings {
     }
 
     fn needs(&self) -> RunnerNeeds {
-        RunnerNeeds { program: self.run.first().cloned(), ..RunnerNeeds::default() }
+        RunnerNeeds { program: Some(self.run.program().to_owned()), ..RunnerNeeds::default() }
     }
 
     fn versions(&self) -> Versions {
@@ -92,7 +89,7 @@ impl RunnerSettings for CommandRunnerSettings {
     }
 
     fn open(&self, _: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        Ok(Box::new(CommandRunner::new(self.clone())?))
+        Ok(Box::new(CommandRunner::new(self.clone())))
     }
 }
 
@@ -124,8 +121,13 @@ pub(super) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let containers = s.texts("containers").map(|labels| labels.iter().map(|label| label_of(label)).collect::<Vec<_>>());
     let children = s.flag("children").unwrap_or(true);
     let timeout = timeout(&s);
-    let blind = busy.is_none() && containers.is_none() && !children;
-    s.checked(if blind { Err(blind_runner()) } else { Ok(()) });
+    if busy.is_none() && containers.is_none() && !children {
+        s.contradiction(
+            "children",
+            "nothing tells whether jobs run, so the instance would never be idle",
+            "set busy, containers, or children to true",
+        );
+    }
     s.finish();
     let drain_signal = drain_signal.unwrap_or(Signal::Term);
     let settings = CommandRunnerSettings {

@@ -1,8 +1,18 @@
 //! Who asks GitHub: a token, or an App.
 
+use std::num::NonZeroU64;
+
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{platform::answer, settings::Problem};
+use crate::{
+    platform::answer,
+    settings::{Problem, checked_text},
+};
+
+checked_text! {
+    /// An App ID, or a Client ID (`Iv...`).
+    AppId, check_app_id
+}
 
 /// How to be known to GitHub.
 #[derive(Clone, Debug)]
@@ -25,10 +35,10 @@ pub enum GitHubIdentity {
 /// An installation of a GitHub App.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubApp {
-    /// The App ID, or its Client ID (`Iv...`).
-    pub app_id: String,
+    /// Which App.
+    pub app_id: AppId,
     /// The installation ID: the number at the end of the address of the installation's settings.
-    pub installation_id: u64,
+    pub installation_id: NonZeroU64,
 }
 
 impl GitHubIdentity {
@@ -61,29 +71,20 @@ impl GitHubAuth {
     pub(super) fn check(&self) -> Result<(), Problem> {
         match self {
             Self::Token(token) => check_token(token),
-            Self::App(app, key) => app.check().and_then(|()| check_key(key)),
+            Self::App(_, key) => check_key(key),
         }
     }
 }
 
-impl GitHubApp {
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        if self.app_id.is_empty() || !self.app_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
-            return Err(Problem::new(
-                "app_id",
-                "the GitHub App ID is no App ID",
-                "use the number (or the Client ID, Iv...) of the App's settings page",
-            ));
-        }
-        if self.installation_id == 0 {
-            return Err(Problem::new(
-                "installation_id",
-                "the GitHub installation ID is 0",
-                "use the number at the end of the installation's settings page",
-            ));
-        }
-        Ok(())
+fn check_app_id(id: &str) -> Result<(), Problem> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+        return Err(Problem::new(
+            "app_id",
+            "the GitHub App ID is no App ID",
+            "use the number (or the Client ID, Iv...) of the App's settings page",
+        ));
     }
+    Ok(())
 }
 
 fn check_key(key: &SecretString) -> Result<(), Problem> {

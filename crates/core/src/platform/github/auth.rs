@@ -307,7 +307,7 @@ fn claims(app: &GitHubApp, now: Timestamp) -> String {
     let now = now.as_second();
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(0);
     let header = json!({"alg": "RS256", "typ": "JWT"});
-    let claims = json!({"iat": now - seconds(ISSUED_BEFORE), "exp": now + seconds(EXPIRES_AFTER), "iss": app.app_id});
+    let claims = json!({"iat": now - seconds(ISSUED_BEFORE), "exp": now + seconds(EXPIRES_AFTER), "iss": &*app.app_id});
     [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".")
 }
 

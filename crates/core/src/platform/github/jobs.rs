@@ -39,7 +39,7 @@ pub(super) fn jobs(
             "queued" => matches.then(|| Stage::Waiting { since: moment("created_at") }),
             "in_progress" => {
                 let group = job.optional("runner_group_id")?.map(|group| group.number()).transpose()?;
-                let in_group = settings.runner_group_id.is_none_or(|ours| group == Some(ours));
+                let in_group = settings.runner_group_id.is_none_or(|ours| group == Some(ours.get()));
                 (matches && in_group).then_some(Stage::Running { waited })
             }
             _ => None,

@@ -1,14 +1,27 @@
 //! Whose runners they are: an organization's or a repository's.
 
-use crate::{platform::answer::percent_encode, settings::Problem};
+use crate::{
+    platform::answer::percent_encode,
+    settings::{Problem, checked_text},
+};
+
+checked_text! {
+    /// An organization's name, as in its address.
+    OrganizationName, check_organization
+}
+
+checked_text! {
+    /// A repository's name: `OWNER/REPO`.
+    RepositoryName, check_repository
+}
 
 /// Whose self-hosted runners they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GitHubOwner {
     /// An organisation's.
-    Organization(String),
-    /// One repository's, as `OWNER/REPO`.
-    Repository(String),
+    Organization(OrganizationName),
+    /// One repository's.
+    Repository(RepositoryName),
 }
 
 impl GitHubOwner {
@@ -23,7 +36,8 @@ impl GitHubOwner {
     /// As it stands in addresses of web pages.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Organization(name) | Self::Repository(name) => name,
+            Self::Organization(name) => name,
+            Self::Repository(name) => name,
         }
     }
 
@@ -38,13 +52,6 @@ impl GitHubOwner {
             }
         }
     }
-
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        match self {
-            Self::Organization(name) => check_organization(name),
-            Self::Repository(name) => check_repository("repository", name),
-        }
-    }
 }
 
 /// `OWNER/REPO` as it stands in URLs.
@@ -52,7 +59,7 @@ pub(super) fn repository_path(name: &str) -> String {
     name.split('/').map(percent_encode).collect::<Vec<_>>().join("/")
 }
 
-pub(super) fn check_organization(name: &str) -> Result<(), Problem> {
+fn check_organization(name: &str) -> Result<(), Problem> {
     if is_name(name) {
         return Ok(());
     }
@@ -63,12 +70,11 @@ pub(super) fn check_organization(name: &str) -> Result<(), Problem> {
     ))
 }
 
-/// `key` is where it stands in the settings.
-pub(super) fn check_repository(key: &str, name: &str) -> Result<(), Problem> {
+fn check_repository(name: &str) -> Result<(), Problem> {
     match name.split_once('/') {
         Some((owner, repository)) if is_name(owner) && is_name(repository) => Ok(()),
         Some(_) | None => Err(Problem::new(
-            key,
+            "repository",
             format!("{name:?} is no GitHub repository"),
             "write it as OWNER/REPO, such as acme/app",
         )),

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
+    GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, RepositoryName, UNAUTHORIZED,
     auth::{Authorised, TokenCache},
     context, jobs,
     owner::repository_path,
@@ -41,10 +41,9 @@ const REMEDIES: Remedies = Remedies {
 /// Reads the queue of GitHub Actions by listing: see [`crate::platform::github`] for what it can and cannot know.
 ///
 /// # Errors
-/// When the secret or a setting cannot be one of GitHub.
+/// When the secret cannot be one of GitHub.
 pub fn queue(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<impl Queue, ExchangeError> {
     auth.check()?;
-    settings.check(&auth)?;
     let (url, secret) = (settings.url.clone(), auth.secret().clone());
     let queue = PagedQueue::new(Repositories { settings, secret, quota: Quota::default() });
     Ok(Authorised::new(url, auth, TokenCache::default(), queue))
@@ -115,7 +114,7 @@ impl Source for Repositories {
         match &self.settings.scope {
             GitHubScope::Organization(_) | GitHubScope::Installation => vec![List::Repositories],
             GitHubScope::Repositories(names) => {
-                let distinct: BTreeSet<&String> = names.iter().collect();
+                let distinct: BTreeSet<&RepositoryName> = names.iter().collect();
                 distinct.into_iter().flat_map(|name| runs_of(name)).collect()
             }
         }

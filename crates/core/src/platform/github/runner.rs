@@ -113,10 +113,9 @@ impl GitHubRunner {
     /// A runner with these settings, which comes to its configuration in this way.
     ///
     /// # Errors
-    /// When a secret or a setting cannot be one of GitHub.
+    /// When a secret cannot be one of GitHub.
     pub fn new(settings: GitHubRunnerSettings, registration: GitHubRegistration) -> Result<Self, ExchangeError> {
         registration.check()?;
-        settings.check()?;
         Ok(Self { settings, registration, token_cache: TokenCache::default(), registered: Registered::default() })
     }
 
@@ -166,7 +165,7 @@ impl GitHubRunner {
             env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), hook.path.to_string_lossy().into_owned().into()));
             files.push(hook);
         }
-        Launch { argv: self.settings.program.clone(), env, files, doubts: Vec::new() }
+        Launch { argv: self.settings.program.to_vec(), env, files, doubts: Vec::new() }
     }
 }
 

@@ -63,10 +63,9 @@ const REMEDIES: Remedies = Remedies {
 /// Reads the queue of a runner scale set from its message session: see [`crate::platform::github`].
 ///
 /// # Errors
-/// When the secret or a setting cannot be one of GitHub.
+/// When the secret cannot be one of GitHub.
 pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Result<impl Queue, ExchangeError> {
     auth.check()?;
-    settings.check()?;
     let (url, secret) = (settings.url.clone(), auth.secret().clone());
     let listener = Listener {
         settings,
@@ -181,7 +180,7 @@ impl Listener {
         self.assigned.begin();
         match &self.session {
             Some(session) => {
-                let request = session.listen(self.settings.max_jobs).within(LISTEN_TIMEOUT);
+                let request = session.listen(self.settings.max_jobs.get()).within(LISTEN_TIMEOUT);
                 self.ask(At::Message, request)
             }
             None => self.log_in(Goal::Open),
@@ -193,7 +192,7 @@ impl Listener {
         if self.messages >= MOST_MESSAGES {
             return self.done(None);
         }
-        let max_jobs = self.settings.max_jobs;
+        let max_jobs = self.settings.max_jobs.get();
         let request = self.session()?.listen(max_jobs).within(LISTEN_AGAIN);
         Ok(self.ask(At::Message, request))
     }
@@ -232,12 +231,12 @@ impl Listener {
             }
             Some(At::Service(Goal::Open)) => {
                 let service = Service::read(&self.context(FIND_SERVICE), result)?;
-                let request = service.ask_scale_set(name, *runner_group_id);
+                let request = service.ask_scale_set(name, runner_group_id.get());
                 Ok(self.ask(At::ScaleSet(service), request))
             }
             Some(At::ScaleSet(service)) => {
                 let context = self.context(format!("find the runner scale set {name}"));
-                let scale_set = service::scale_set(&context, result, *runner_group_id)?;
+                let scale_set = service::scale_set(&context, result, runner_group_id.get())?;
                 let request = service
                     .request(Method::Post, &format!("runtime/runnerscalesets/{scale_set}/sessions"))
                     .json(&json!({"ownerName": format!("lightsout {name}")}), false);

@@ -2,17 +2,18 @@
 
 mod read;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    num::{NonZeroU32, NonZeroU64},
+    ops::Deref,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    CLOUD, GitHubAuth, GitHubIdentity, GitHubOwner,
-    owner::{check_organization, check_repository},
-};
+use super::{CLOUD, GitHubAuth, GitHubIdentity, GitHubOwner, OrganizationName, RepositoryName};
 use crate::{
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{Argv, BaseUrl, Key, NonBlank, NonEmpty, Problem, Side, checked_text},
 };
 
 pub(super) use read::{queue, runner};
@@ -70,13 +71,46 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional("work_folder", Side::Agent, "text", "`\"_work\"`", "below the runner's folder"),
 ];
 
+checked_text! {
+    /// A label of runners and jobs.
+    Label, check_label
+}
+
+/// The runner group `Default`.
+pub(super) const DEFAULT_GROUP: NonZeroU64 = NonZeroU64::MIN;
+
+/// The program that starts a runner: its `run.sh`, by its absolute path. Words before it may change the user (`setpriv`, `sudo -E`); then there is no
+/// hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerProgram(Argv);
+
+impl TryFrom<Argv> for RunnerProgram {
+    type Error = Problem;
+
+    fn try_from(argv: Argv) -> Result<Self, Problem> {
+        if argv.last().is_none_or(|path| !path.starts_with('/')) {
+            let remedy = "write for example /opt/actions-runner/run.sh";
+            return Err(Problem::new("program", "the GitHub runner program is no absolute path", remedy));
+        }
+        Ok(Self(argv))
+    }
+}
+
+impl Deref for RunnerProgram {
+    type Target = Argv;
+
+    fn deref(&self) -> &Argv {
+        &self.0
+    }
+}
+
 /// Which repositories' jobs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GitHubScope {
-    /// These, each as `OWNER/REPO`.
-    Repositories(Vec<String>),
+    /// These.
+    Repositories(NonEmpty<RepositoryName>),
     /// Every repository of this organisation that the token may see.
-    Organization(String),
+    Organization(OrganizationName),
     /// Every repository that the GitHub App's installation may see.
     Installation,
 }
@@ -89,29 +123,10 @@ pub struct GitHubQueueSettings {
     /// Whose jobs to read.
     pub scope: GitHubScope,
     /// The labels of this pool's runners, without `self-hosted`, which is implied.
-    pub labels: BTreeSet<String>,
+    pub labels: BTreeSet<Label>,
     /// The ID of the runner group that the pool's runners are in, when it is known: then only jobs that run there count
     /// as running, and jobs that ask for a group and no label count as waiting.
-    pub runner_group_id: Option<u64>,
-}
-
-impl GitHubQueueSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self, auth: &GitHubAuth) -> Result<(), Problem> {
-        match (&self.scope, auth) {
-            (GitHubScope::Repositories(names), _) => check_repositories(names)?,
-            (GitHubScope::Organization(name), _) => check_organization(name)?,
-            (GitHubScope::Installation, GitHubAuth::App(..)) => {}
-            (GitHubScope::Installation, GitHubAuth::Token(_)) => {
-                return Err(Problem::new(
-                    "token",
-                    "a token has no installation",
-                    "name repositories or an organization, or use a GitHub App",
-                ));
-            }
-        }
-        check_labels(&self.labels)
-    }
+    pub runner_group_id: Option<NonZeroU64>,
 }
 
 /// Where and how to read the queue by a scale set's session.
@@ -122,28 +137,11 @@ pub struct GitHubScaleSetSettings {
     /// Whose runners they are.
     pub owner: GitHubOwner,
     /// The scale set's name.
-    pub scale_set: String,
+    pub scale_set: NonBlank,
     /// The ID of the runner group that the scale set is in; 1 is `Default`.
-    pub runner_group_id: u64,
-    /// How many jobs GitHub may assign to the scale set at once; at least 1.
-    pub max_jobs: u32,
-}
-
-impl GitHubScaleSetSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        self.owner.check()?;
-        check_scale_set(&self.scale_set)?;
-        check_group(self.runner_group_id)?;
-        if self.max_jobs == 0 {
-            return Err(Problem::new(
-                "max_jobs",
-                "with max_jobs = 0 GitHub assigns no job to the scale set",
-                "set it to the pool's largest size",
-            ));
-        }
-        Ok(())
-    }
+    pub runner_group_id: NonZeroU64,
+    /// How many jobs GitHub may assign to the scale set at once.
+    pub max_jobs: NonZeroU32,
 }
 
 /// How the instance's runner comes to its configuration.
@@ -163,35 +161,21 @@ pub struct GitHubRunnerSettings {
     /// Whose runner it is.
     pub owner: GitHubOwner,
     /// The ID of the runner group that it joins; 1 is `Default`, and the only one for a repository.
-    pub runner_group_id: u64,
+    pub runner_group_id: NonZeroU64,
     /// The scale set that it is registered in, by its name; then it has the labels of the set.
-    pub scale_set: Option<String>,
+    pub scale_set: Option<NonBlank>,
     /// Its labels, without `self-hosted`, which is added.
-    pub labels: BTreeSet<String>,
+    pub labels: BTreeSet<Label>,
     /// The folder of the jobs, below the runner's own unless absolute. GitHub's default is `_work`.
-    pub work_folder: String,
-    /// The runner's `run.sh`, by its absolute path. Words before it may change the user (`setpriv`, `sudo -E`); then
-    /// there is no hook.
-    pub program: Vec<String>,
+    pub work_folder: NonBlank,
+    /// What starts it.
+    pub program: RunnerProgram,
 }
 
 impl GitHubRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
         DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int, quiesce: false }
-    }
-
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        self.owner.check()?;
-        check_group_of(&self.owner, self.runner_group_id)?;
-        check_labels(&self.labels)?;
-        self.scale_set.as_deref().map_or(Ok(()), check_scale_set)?;
-        if self.work_folder.trim().is_empty() {
-            let remedy = "GitHub's default is _work";
-            return Err(Problem::new("work_folder", "the GitHub runner's work folder is empty", remedy));
-        }
-        check_program(&self.program)
     }
 }
 
@@ -254,58 +238,18 @@ fn check_blob(blob: &SecretString) -> Result<(), Problem> {
     ))
 }
 
-pub(super) fn check_scale_set(name: &str) -> Result<(), Problem> {
-    if !name.trim().is_empty() {
-        return Ok(());
-    }
-    let why = "the name of the GitHub runner scale set is empty";
-    Err(Problem::new("scale_set", why, "write it as the workflows do in runs-on"))
-}
-
-fn check_group(id: u64) -> Result<(), Problem> {
-    if id == 0 {
-        return Err(Problem::new(
-            "runner_group_id",
-            "the GitHub runner group ID is 0",
-            "it is the number in the address of the group's page, 1 for Default",
-        ));
+fn check_label(label: &str) -> Result<(), Problem> {
+    if label.trim().is_empty() || label.contains([',', '\n']) {
+        return Err(Problem::new("labels", format!("{label:?} is no GitHub label"), "write each label by itself"));
     }
     Ok(())
 }
 
-fn check_group_of(owner: &GitHubOwner, id: u64) -> Result<(), Problem> {
-    check_group(id)?;
-    if matches!(owner, GitHubOwner::Repository(_)) && id != 1 {
+/// A repository's runners are in its one group.
+pub(super) fn check_group_of(owner: &GitHubOwner, id: NonZeroU64) -> Result<(), Problem> {
+    if matches!(owner, GitHubOwner::Repository(_)) && id != DEFAULT_GROUP {
         let why = "a repository has one GitHub runner group only: set runner_group_id to 1";
         return Err(Problem::new("runner_group_id", why, "or leave it out"));
     }
     Ok(())
-}
-
-fn check_repositories(names: &[String]) -> Result<(), Problem> {
-    if names.is_empty() {
-        let remedy = "name each as OWNER/REPO, such as acme/app";
-        return Err(Problem::new("repositories", "no GitHub repository is named", remedy));
-    }
-    names.iter().try_for_each(|name| check_repository("repositories", name))
-}
-
-fn check_labels(labels: &BTreeSet<String>) -> Result<(), Problem> {
-    match labels.iter().find(|label| label.trim().is_empty() || label.contains([',', '\n'])) {
-        Some(label) => {
-            Err(Problem::new("labels", format!("{label:?} is no GitHub label"), "write each label by itself"))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_program(program: &[String]) -> Result<(), Problem> {
-    match program.last().map(PathBuf::from) {
-        Some(path) if path.is_absolute() => Ok(()),
-        Some(_) | None => Err(Problem::new(
-            "program",
-            "the GitHub runner program is no absolute path",
-            "write for example /opt/actions-runner/run.sh",
-        )),
-    }
 }

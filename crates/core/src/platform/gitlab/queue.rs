@@ -31,10 +31,9 @@ const REMEDIES: Remedies = Remedies {
 /// token with the scope `read_api`.
 ///
 /// # Errors
-/// When the token or a setting cannot be one of GitLab.
+/// When the token cannot be one of GitLab.
 pub fn queue(settings: GitLabQueueSettings, token: SecretString) -> Result<impl Queue, ExchangeError> {
     check_access_token(&token)?;
-    settings.check()?;
     Ok(PagedQueue::new(Projects { settings, token, quota: Quota::default() }))
 }
 

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{GitLabRunnerSettings, NAME, config, context, metrics, settings::check_runner_token};
+use super::{Executor, GitLabRunnerSettings, NAME, config, context, metrics, settings::check_runner_token};
 use crate::{
     exchange::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
@@ -45,10 +45,9 @@ impl GitLabRunner {
     /// share.
     ///
     /// # Errors
-    /// When the token or a setting cannot be one of GitLab.
+    /// When the token cannot be one of GitLab.
     pub fn new(settings: GitLabRunnerSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_runner_token(&token)?;
-        settings.check()?;
         Ok(Self { settings, token })
     }
 
@@ -66,7 +65,7 @@ impl GitLabRunner {
         context(&self.settings.url, &self.token, what.to_owned(), REMEDIES)
     }
 
-    fn launch(&self, host: &HostContext, runner_id: u64) -> Result<Launch, ExchangeError> {
+    fn launch(&self, host: &HostContext, runner_id: u64) -> Launch {
         let config = host.runner_dir.join("config.toml");
         let argv = [
             &self.settings.program,
@@ -76,12 +75,12 @@ impl GitLabRunner {
             "--working-directory",
             &host.runner_dir.to_string_lossy(),
         ];
-        Ok(Launch {
+        Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, &self.token, host, runner_id, &system_id(&host.instance_id))?,
+            files: config::files(&self.settings, &self.token, host, runner_id, &system_id(&host.instance_id)),
             doubts: Vec::new(),
-        })
+        }
     }
 }
 
@@ -114,7 +113,7 @@ impl RunnerPlatform for GitLabRunner {
                 let context = runner.context("register this machine's runner");
                 let reply = context.reply(result)?;
                 let runner_id = verified(&context, &reply)?;
-                runner.launch(&host, runner_id)
+                Ok(runner.launch(&host, runner_id))
             })
         })
     }
@@ -152,7 +151,7 @@ impl RunnerPlatform for GitLabRunner {
             job_label: Some(label("job.id")),
         }];
         probes.extend(host.metrics.as_deref().map(|address| Probe::Runner(metrics::probe(address))));
-        if self.settings.executor == "shell" {
+        if self.settings.executor == Executor::Shell {
             probes.push(Probe::Children(Vec::new()));
         }
         probes

@@ -2,13 +2,14 @@
 
 mod read;
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::config::Extra;
 use crate::{
     platform::answer::check_token,
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{BaseUrl, Key, NonBlank, NonEmpty, Problem, Side, WholeSeconds},
 };
 
 pub(super) use read::{queue, runner};
@@ -51,9 +52,28 @@ pub(super) const KEYS: &[Key] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// These projects: a numeric id or a full path such as `group/project` each.
-    Projects(Vec<String>),
+    Projects(NonEmpty<NonBlank>),
     /// Every project of this group and its subgroups: a numeric id or a full path.
-    Group(String),
+    Group(NonBlank),
+}
+
+/// Where jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// In containers.
+    Docker,
+    /// As processes of the runner.
+    Shell,
+}
+
+impl Executor {
+    /// The word in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Shell => "shell",
+        }
+    }
 }
 
 /// Where and how to read the queue.
@@ -72,77 +92,21 @@ pub struct GitLabQueueSettings {
     pub runner_id: Option<u64>,
 }
 
-impl GitLabQueueSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        let (key, names) = match &self.scope {
-            Scope::Projects(projects) => ("projects", projects.as_slice()),
-            Scope::Group(group) => ("group", std::slice::from_ref(group)),
-        };
-        if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
-            return Err(Problem::new(
-                key,
-                "no GitLab project or group is named",
-                "name each by its id or its full path, such as team/app",
-            ));
-        }
-        if self.tags.is_empty() && !self.run_untagged {
-            let remedy = "set tags, or run_untagged to true";
-            return Err(Problem::new("tags", "no GitLab job can ever match", remedy));
-        }
-        Ok(())
-    }
-}
-
 /// How the instance's runner works.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GitLabRunnerSettings {
     /// GitLab's address without `/api`, such as `https://gitlab.example.com`.
     pub url: BaseUrl,
     /// The runner program, such as `gitlab-runner`.
-    pub program: String,
-    /// The executor: `docker` or `shell`.
-    pub executor: String,
+    pub program: NonBlank,
+    /// The executor.
+    pub executor: Executor,
     /// The image for jobs that name none (docker executor).
-    pub image: String,
-    /// TOML that is merged into the `[[runners]]` entry: its keys as in GitLab Runner's documentation, its tables as
-    /// `[docker]` or `[runners.docker]`. It wins over what is written by default; `name`, `url`, `token`, `id` and
-    /// `executor` may not stand in it.
-    pub extra: Option<String>,
-    /// The pause between two requests for a job, in seconds. GitLab Runner's default is 3.
-    pub check_interval: u32,
-}
-
-impl GitLabRunnerSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        if self.program.trim().is_empty() {
-            let remedy = "set it to gitlab-runner or its path";
-            return Err(Problem::new("program", "the GitLab runner program is empty", remedy));
-        }
-        match self.executor.as_str() {
-            "docker" if self.image.trim().is_empty() => {
-                let remedy = "the docker executor needs one, such as debian:12";
-                return Err(Problem::new("image", "the default image is empty", remedy));
-            }
-            "docker" | "shell" => {}
-            _ => return Err(Problem::new("executor", "the executor is not known", "set it to docker or shell")),
-        }
-        super::config::extra(self.extra.as_deref()).map(drop)
-    }
-}
-
-impl fmt::Debug for GitLabRunnerSettings {
-    /// Without `extra`, which may hold the keys of a cache or secret variables.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GitLabRunnerSettings")
-            .field("url", &self.url)
-            .field("program", &self.program)
-            .field("executor", &self.executor)
-            .field("image", &self.image)
-            .field("check_interval", &self.check_interval)
-            .finish_non_exhaustive()
-    }
+    pub image: NonBlank,
+    /// What is merged into the `[[runners]]` entry.
+    pub extra: Extra,
+    /// The pause between two requests for a job. GitLab Runner's default is 3 s.
+    pub check_interval: WholeSeconds,
 }
 
 /// GitLab's own address.

@@ -65,7 +65,6 @@ struct Token {
 
 impl Client {
     pub(super) fn new(settings: SpaceliftQueueSettings, secret: SecretString) -> Result<Self, ExchangeError> {
-        settings.check()?;
         check_key_secret(&secret)?;
         Ok(Self { settings, secret, session: Arc::default() })
     }
@@ -123,7 +122,7 @@ impl Client {
 
     fn login(&self) -> Effect {
         let secret = self.secret.expose_secret();
-        let variables = json!({ "keyId": self.settings.api_key_id, "keySecret": secret });
+        let variables = json!({ "keyId": &*self.settings.api_key_id, "keySecret": secret });
         Effect::Http(self.request().json(&json!({ "query": LOGIN, "variables": variables }), true))
     }
 

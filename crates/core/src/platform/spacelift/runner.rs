@@ -46,14 +46,13 @@ impl SpaceliftRunner {
     /// without it the launcher is drained by a signal.
     ///
     /// # Errors
-    /// When a secret or a setting cannot be one of Spacelift.
+    /// When a secret cannot be one of Spacelift.
     pub fn new(
         settings: SpaceliftRunnerSettings,
         secrets: PoolSecrets,
         api: Option<(SpaceliftQueueSettings, SecretString)>,
     ) -> Result<Self, ExchangeError> {
         secrets.check()?;
-        settings.check()?;
         let client = api.map(|(api, secret)| Client::new(api, secret)).transpose()?;
         Ok(Self { settings, secrets, client, misses: Arc::default(), cache: ProbeCache::default() })
     }
@@ -71,14 +70,14 @@ impl SpaceliftRunner {
             return Err(ExchangeError::new(ErrorKind::Unreachable, message));
         };
         let mut env: Vec<(String, Text)> =
-            self.settings.env.iter().map(|(name, value)| (name.clone(), Text::secret(value.clone()))).collect();
+            self.settings.env.iter().map(|(name, value)| (name.to_string(), Text::secret(value.clone()))).collect();
         env.push(("SPACELIFT_TOKEN".to_owned(), joined(self.secrets.token.expose_secret())));
         env.push(("SPACELIFT_POOL_PRIVATE_KEY".to_owned(), joined(self.secrets.private_key.expose_secret())));
         env.push(("SPACELIFT_METADATA_instance_id".to_owned(), instance.into()));
         if let Some(group) = host.group.as_deref().and_then(known) {
             env.push(("SPACELIFT_METADATA_asg_id".to_owned(), group.into()));
         }
-        Ok(Launch { argv: vec![self.settings.program.clone()], env, files: Vec::new(), doubts: Vec::new() })
+        Ok(Launch { argv: vec![self.settings.program.to_string()], env, files: Vec::new(), doubts: Vec::new() })
     }
 
     /// Sets the drain of each of this instance's workers. `output` is told whether one is busy then.
@@ -180,7 +179,7 @@ impl RunnerPlatform for SpaceliftRunner {
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = vec![Probe::Containers {
             labels: Vec::new(),
-            except: self.settings.ignore_containers.clone(),
+            except: self.settings.ignore_containers.iter().map(ToString::to_string).collect(),
             job_label: None,
         }];
         if let Some(client) = &self.client {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     platform::{DrainBy, DrainRules, Signal, UndrainBy, Versions},
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{BaseUrl, Key, NonBlank, Problem, Side, checked_text},
 };
 
 pub(super) use read::{queue, runner};
@@ -34,33 +34,40 @@ pub(super) const KEYS: &[Key] = &[
 /// The letters and digits of a pool's id (a ULID).
 const ID: usize = 26;
 
+checked_text! {
+    /// An API key's id.
+    ApiKeyId, check_key_id
+}
+
+checked_text! {
+    /// A worker pool's id: 26 letters and digits.
+    WorkerPoolId, check_worker_pool
+}
+
+checked_text! {
+    /// The name of a variable of the launcher that no other setting writes.
+    VariableName, check_variable
+}
+
 /// A worker pool, and the id of the API key to it: for the queue, and on the instance for draining.
 #[derive(Clone, Debug)]
 pub struct SpaceliftQueueSettings {
     /// Spacelift's address without `/graphql`, such as `https://ACCOUNT.app.spacelift.io`.
     pub url: BaseUrl,
-    pub api_key_id: String,
-    /// The worker pool's id: 26 letters and digits.
-    pub worker_pool: String,
-}
-
-impl SpaceliftQueueSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_key_id(&self.api_key_id)?;
-        check_worker_pool(&self.worker_pool)
-    }
+    pub api_key_id: ApiKeyId,
+    /// The worker pool's id.
+    pub worker_pool: WorkerPoolId,
 }
 
 /// How the instance's worker works.
 #[derive(Clone)]
 pub struct SpaceliftRunnerSettings {
     /// The launcher, such as `spacelift-launcher`.
-    pub program: String,
+    pub program: NonBlank,
     /// More variables for the launcher, such as `SPACELIFT_LAUNCHER_RUN_TIMEOUT`.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<VariableName, String>,
     /// Name prefixes of containers on this machine that are no runs.
-    pub ignore_containers: Vec<String>,
+    pub ignore_containers: Vec<NonBlank>,
 }
 
 /// The secrets of a worker pool, which each of its workers holds.
@@ -70,18 +77,6 @@ pub struct PoolSecrets {
     pub token: SecretString,
     /// The pool's private key, base64-encoded as a whole.
     pub private_key: SecretString,
-}
-
-impl SpaceliftRunnerSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        if self.program.trim().is_empty() {
-            let remedy = "set program to spacelift-launcher or its path";
-            return Err(Problem::new("program", "the Spacelift launcher is empty", remedy));
-        }
-        check_env(&self.env)?;
-        check_ignored(&self.ignore_containers)
-    }
 }
 
 impl PoolSecrets {
@@ -170,7 +165,7 @@ pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
     Ok(url)
 }
 
-pub(super) fn check_key_id(id: &str) -> Result<(), Problem> {
+fn check_key_id(id: &str) -> Result<(), Problem> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Err(Problem::new(
             "api_key_id",
@@ -193,7 +188,7 @@ pub(super) fn check_key_secret(secret: &SecretString) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn check_worker_pool(id: &str) -> Result<(), Problem> {
+fn check_worker_pool(id: &str) -> Result<(), Problem> {
     if id.len() != ID || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Problem::new(
             "worker_pool",
@@ -204,25 +199,12 @@ pub(super) fn check_worker_pool(id: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<(), Problem> {
-    for name in env.keys() {
-        if name.is_empty() || name.contains(['=', '\0']) || OWNED.contains(&name.as_str()) {
-            return Err(Problem::new(
-                "env",
-                format!("env holds {name:?}, which is no name of a variable or is set from the other settings"),
-                "name a variable of the launcher, such as SPACELIFT_LAUNCHER_RUN_TIMEOUT",
-            ));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn check_ignored(names: &[String]) -> Result<(), Problem> {
-    if names.iter().any(|name| name.trim().is_empty()) {
+fn check_variable(name: &str) -> Result<(), Problem> {
+    if name.is_empty() || name.contains(['=', '\0']) || OWNED.contains(&name) {
         return Err(Problem::new(
-            "ignore_containers",
-            "ignore_containers holds an empty name, which would ignore every container",
-            "write the beginning of each name",
+            "env",
+            format!("env holds {name:?}, which is no name of a variable or is set from the other settings"),
+            "name a variable of the launcher, such as SPACELIFT_LAUNCHER_RUN_TIMEOUT",
         ));
     }
     Ok(())

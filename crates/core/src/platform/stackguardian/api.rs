@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::{OrganizationName, RunnerGroupName};
 use crate::{
     exchange::{Effect, EffectResult, ExchangeError, Method, Reply, Request, Text},
     platform::answer::{Remedies, RequestContext, percent_encode},
@@ -12,8 +13,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub(super) url: BaseUrl,
-    pub(super) organization: String,
-    pub(super) runner_group: String,
+    pub(super) organization: OrganizationName,
+    pub(super) runner_group: RunnerGroupName,
     pub(super) key: SecretString,
     pub(super) remedies: Remedies,
 }

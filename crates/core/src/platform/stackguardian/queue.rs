@@ -30,9 +30,8 @@ impl StackGuardianQueue {
     /// A reader with these settings and an API key of a user (`sgu_...`) or of the organization (`sgo_...`).
     ///
     /// # Errors
-    /// When the key or a setting cannot be one of StackGuardian.
+    /// When the key cannot be one of StackGuardian.
     pub fn new(settings: StackGuardianQueueSettings, api_key: SecretString) -> Result<Self, ExchangeError> {
-        settings.check()?;
         check_api_key(&api_key)?;
         let StackGuardianQueueSettings { url, organization, runner_group } = settings;
         Ok(Self { api: Api { url, organization, runner_group, key: api_key, remedies: REMEDIES } })

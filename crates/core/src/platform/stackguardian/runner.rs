@@ -57,13 +57,12 @@ impl StackGuardianRunner {
     /// (`sgu_...`, `sgo_...`) is for draining and for the task counts; without it the token is tried for these.
     ///
     /// # Errors
-    /// When a secret or a setting cannot be one of StackGuardian.
+    /// When a secret cannot be one of StackGuardian.
     pub fn new(
         settings: StackGuardianRunnerSettings,
         token: SecretString,
         api_key: Option<SecretString>,
     ) -> Result<Self, ExchangeError> {
-        settings.check()?;
         check_token(&token)?;
         api_key.as_ref().map_or(Ok(()), check_api_key)?;
         let (key, remedies) = match api_key {
@@ -159,7 +158,7 @@ impl StackGuardianRunner {
             &settings.program,
             &settings.organization,
             &settings.runner_group,
-            &settings.register_timeout.as_secs().to_string(),
+            &settings.register_timeout.get().to_string(),
         ];
         Launch {
             argv: argv.map(str::to_owned).into(),

@@ -2,13 +2,11 @@
 
 mod read;
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     platform::Versions,
-    settings::{BaseUrl, Key, Problem, Side},
+    settings::{BaseUrl, Key, NonBlank, Problem, Side, WholeSeconds, checked_text},
 };
 
 pub(super) use read::{queue, runner};
@@ -35,24 +33,26 @@ pub(super) const KEYS: &[Key] = &[
 pub(super) const VERSIONS: Versions =
     Versions::Untold("sg-runner cannot be asked for its version; it is called as StackGuardian documents");
 
+checked_text! {
+    /// An organization's name, as it stands in StackGuardian's addresses.
+    OrganizationName, check_organization
+}
+
+checked_text! {
+    /// A runner group's name, as it stands in StackGuardian's addresses.
+    RunnerGroupName, check_runner_group
+}
+
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
 pub struct StackGuardianQueueSettings {
     /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or
     /// `https://api.us.stackguardian.io`.
     pub url: BaseUrl,
-    /// The organization's name, as it stands in StackGuardian's addresses.
-    pub organization: String,
-    /// The runner group's name.
-    pub runner_group: String,
-}
-
-impl StackGuardianQueueSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_organization(&self.organization)?;
-        check_runner_group(&self.runner_group)
-    }
+    /// The organization.
+    pub organization: OrganizationName,
+    /// The runner group.
+    pub runner_group: RunnerGroupName,
 }
 
 /// How the instance's runner works.
@@ -61,36 +61,16 @@ pub struct StackGuardianRunnerSettings {
     /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or
     /// `https://api.us.stackguardian.io`.
     pub url: BaseUrl,
-    /// The organization's name, as it stands in StackGuardian's addresses.
-    pub organization: String,
-    /// The runner group's name.
-    pub runner_group: String,
+    /// The organization.
+    pub organization: OrganizationName,
+    /// The runner group.
+    pub runner_group: RunnerGroupName,
     /// The vendor's registration script, such as `sg-runner`.
-    pub program: String,
-    /// How long one registration may take; whole seconds.
-    pub register_timeout: Duration,
+    pub program: NonBlank,
+    /// How long one registration may take.
+    pub register_timeout: WholeSeconds,
     /// Where the ECS agent tells its tasks, `http://localhost:51678` unless changed; `None`: it is not asked.
     pub introspection: Option<BaseUrl>,
-}
-
-impl StackGuardianRunnerSettings {
-    /// Refuses what no settings file could say.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        check_organization(&self.organization)?;
-        check_runner_group(&self.runner_group)?;
-        if self.program.trim().is_empty() {
-            let remedy = "set it to sg-runner or its path";
-            return Err(Problem::new("program", "the StackGuardian registration program is empty", remedy));
-        }
-        if self.register_timeout < Duration::from_secs(1) {
-            return Err(Problem::new(
-                "register_timeout",
-                "the time for a StackGuardian registration is below a second",
-                "it takes minutes, such as 5m",
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// The address of StackGuardian's API.
@@ -157,11 +137,11 @@ pub(super) fn check_api_key(key: &SecretString) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn check_organization(name: &str) -> Result<(), Problem> {
+fn check_organization(name: &str) -> Result<(), Problem> {
     check_name("organization", "organization", name, "demo-org")
 }
 
-pub(super) fn check_runner_group(name: &str) -> Result<(), Problem> {
+fn check_runner_group(name: &str) -> Result<(), Problem> {
     check_name("runner_group", "runner group", name, "private-runners")
 }
 

@@ -1,9 +1,9 @@
 //! Values that must be there, and those that a codec judges itself.
 
-use std::borrow::Borrow;
+use std::str::FromStr;
 
 use super::Section;
-use crate::settings::{BaseUrl, Problem, SecretSource};
+use crate::settings::{Argv, BaseUrl, NonBlank, Problem, SecretSource};
 
 /// Where a secret may be, for remedies.
 pub(crate) const PLACES: &str =
@@ -19,17 +19,17 @@ impl Section<'_> {
         self.secret(key)
     }
 
-    /// Text that must be there.
-    pub(crate) fn required_text(&self, key: &str, what: &str, example: &str) -> Option<String> {
+    /// Text of a type of its own that must be there.
+    pub(crate) fn required<T: FromStr<Err = Problem>>(&self, key: &str, what: &str, example: &str) -> Option<T> {
         if !self.has(key) {
             self.missing(key, what, format!("add {key} = \"{example}\""));
             return None;
         }
-        self.text(key)
+        self.parsed(key)
     }
 
     /// A program and its arguments that must be there.
-    pub(crate) fn required_program(&self, key: &str, what: &str) -> Option<Vec<String>> {
+    pub(crate) fn required_program(&self, key: &str, what: &str) -> Option<Argv> {
         if !self.has(key) {
             self.missing(key, what, format!("add {key} = [\"/path/to/program\", \"argument\"]"));
             return None;
@@ -37,28 +37,17 @@ impl Section<'_> {
         self.program(key)
     }
 
-    /// What a platform's own check makes of the value of a key; a problem is noted with its value and its place.
-    pub(crate) fn checked<T>(&self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.contradiction(&problem.key, problem.wrong, problem.remedy)).ok()
+    /// What a type makes of the value of this key; a problem is noted with its value and its place.
+    pub(crate) fn valid<T>(&self, key: &str, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.contradiction(key, problem.wrong, problem.remedy)).ok()
     }
 
-    /// As [`Self::checked`], for what may be a secret: it is not shown.
-    pub(crate) fn checked_secret<T>(&self, result: Result<T, Problem>) -> Option<T> {
+    /// As [`Self::valid`], for what may be a secret: it is not shown.
+    pub(crate) fn valid_secret<T>(&self, key: &str, result: Result<T, Problem>) -> Option<T> {
         let note = |problem: Problem| {
-            self.hidden(&problem.key, format!("cannot be used: {}", problem.wrong), problem.remedy);
+            self.hidden(key, format!("cannot be used: {}", problem.wrong), problem.remedy);
         };
         result.map_err(note).ok()
-    }
-
-    /// A value that a platform's own check lets pass; else the problem is noted.
-    pub(crate) fn valid<T: Borrow<B>, B: ?Sized>(
-        &self,
-        value: Option<T>,
-        check: impl FnOnce(&B) -> Result<(), Problem>,
-    ) -> Option<T> {
-        let value = value?;
-        self.checked(check(value.borrow()))?;
-        Some(value)
     }
 
     /// Notes that two keys cannot stand beside each other, when they do.
@@ -89,7 +78,7 @@ impl Section<'_> {
         example: &str,
         parse: fn(&str) -> Result<BaseUrl, Problem>,
     ) -> Option<BaseUrl> {
-        let url = self.required_text("url", what, example)?;
+        let url: NonBlank = self.required("url", what, example)?;
         self.address(&url, parse)
     }
 
@@ -98,7 +87,7 @@ impl Section<'_> {
             self.refuse_user_info();
             return None;
         }
-        self.checked(parse(url))
+        self.valid("url", parse(url))
     }
 
     /// An address with a user name or a password in it; it is not shown.

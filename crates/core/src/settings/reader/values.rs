@@ -1,12 +1,12 @@
 //! How a section of the settings is read: one method for each type of value, which notes a problem instead of failing.
 
-use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{Section, wrong};
 use crate::{
     duration::{format_duration, parse_duration},
     settings::{
-        BaseUrl, Problem, SecretSource,
+        AbsolutePath, Argv, BaseUrl, NonBlank, NonEmpty, Problem, SecretSource, WholeSeconds,
         tree::{Node, Table, Value},
     },
 };
@@ -96,13 +96,30 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// A duration in a range, in seconds, that has no smaller parts.
+    pub(crate) fn whole_seconds(&self, key: &str, range: RangeInclusive<u64>) -> Option<WholeSeconds> {
+        let duration = self.duration(key, Duration::from_secs(*range.start())..=Duration::from_secs(*range.end()))?;
+        let whole = WholeSeconds::exactly(duration);
+        if whole.is_none() {
+            let next = format_duration(Duration::from_secs(duration.as_secs() + 1));
+            let remedy = format!("write for example {key} = \"{next}\"");
+            self.contradiction(key, "expected a number of whole seconds", remedy);
+        }
+        whole
+    }
+
     /// Text that is not empty.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.non_blank(key).map(|text| text.to_string())
+    }
+
+    /// The same, which its type says.
+    pub(crate) fn non_blank(&self, key: &str) -> Option<NonBlank> {
         let (path, node) = self.find(key)?;
         if let Value::Text(text) = &node.value
-            && !text.trim().is_empty()
+            && let Ok(text) = text.parse()
         {
-            return Some(text.clone());
+            return Some(text);
         }
         self.report.problem(wrong(
             &path,
@@ -111,6 +128,22 @@ impl<'a> Section<'a> {
             format!("write it in quotes: {key} = \"...\""),
         ));
         None
+    }
+
+    /// Text of a type of its own.
+    pub(crate) fn parsed<T: FromStr<Err = Problem>>(&self, key: &str) -> Option<T> {
+        self.valid(key, self.text(key)?.parse())
+    }
+
+    /// A list of such texts.
+    pub(crate) fn parsed_list<T: FromStr<Err = Problem>>(&self, key: &str) -> Option<Vec<T>> {
+        self.valid(key, self.texts(key)?.iter().map(|text| text.parse()).collect())
+    }
+
+    /// The same with one at least; `remedy` says how to write them.
+    pub(crate) fn one_or_more<T: FromStr<Err = Problem>>(&self, key: &str, remedy: &str) -> Option<NonEmpty<T>> {
+        let list = NonEmpty::new(self.parsed_list(key)?);
+        self.valid(key, list.ok_or_else(|| Problem::new(key, "expected one at least", remedy)))
     }
 
     /// One of a few words.
@@ -178,31 +211,19 @@ impl<'a> Section<'a> {
     }
 
     /// A program and its arguments.
-    pub(crate) fn program(&self, key: &str) -> Option<Vec<String>> {
-        let argv = self.texts(key)?;
-        if argv.is_empty() {
-            self.contradiction(
-                key,
-                "expected a program and its arguments",
-                "write at least the program: [\"/path/to/program\"]",
-            );
-            return None;
-        }
-        Some(argv)
+    pub(crate) fn program(&self, key: &str) -> Option<Argv> {
+        self.valid(key, self.texts(key)?.try_into())
     }
 
     /// An absolute path.
-    pub(crate) fn absolute(&self, key: &str) -> Option<PathBuf> {
-        let path = PathBuf::from(self.text(key)?);
-        if !path.is_absolute() {
-            self.contradiction(
-                key,
-                "expected an absolute path",
-                format!("begin it with a slash: {key} = \"/{}\"", path.display()),
-            );
-            return None;
+    pub(crate) fn absolute(&self, key: &str) -> Option<AbsolutePath> {
+        let text = self.text(key)?;
+        let path = text.parse();
+        if path.is_err() {
+            let remedy = format!("begin it with a slash: {key} = \"/{text}\"");
+            self.contradiction(key, "expected an absolute path", remedy);
         }
-        Some(path)
+        path.ok()
     }
 
     /// The tables of a list such as `[[pool]]`. None at all is a problem.

@@ -59,7 +59,7 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
         );
     }
     let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
-    let program = s.program("cloud").unwrap_or_default();
+    let program = s.program("cloud").map(Vec::from).unwrap_or_default();
     let (cloud, group, usual) = match identity.text("group") {
         group if s.has("cloud") => (CloudName::Program, group.clone(), group),
         Some(text) if ScaleSetId::is_meant(&text) => match text.parse::<ScaleSetId>() {

@@ -1,11 +1,8 @@
 //! Buildkite's keys in the settings, read into what its codecs need.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::{
-    BuildkiteQueueSettings, BuildkiteRunnerSettings, base_url, check_grace_period, check_program, check_queue,
-    check_tags,
-};
+use super::{BuildkiteQueueSettings, BuildkiteRunnerSettings, QueueKey, base_url};
 use crate::{
     exchange::ExchangeError,
     platform::{
@@ -24,7 +21,7 @@ impl QueueSettings for BuildkiteQueueSettings {
     }
 
     fn job_filter(&self) -> Option<JobFilter> {
-        Some(JobFilter { sources: vec![self.queue.clone()], jobs: Jobs::All })
+        Some(JobFilter { sources: vec![self.queue.to_string()], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
@@ -46,7 +43,7 @@ impl RunnerSettings for BuildkiteRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            program: Some(self.program.clone()),
+            program: Some(self.program.to_string()),
             unit: Some("buildkite-agent.service"),
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
@@ -54,7 +51,7 @@ impl RunnerSettings for BuildkiteRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+        Versions::Said { program: self.program.to_string(), env: &[], known: VERSIONS }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
@@ -72,12 +69,11 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
 
 pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let (url, token, queue) = common(&s);
-    let tags = s.valid(s.texts("tags"), check_tags).unwrap_or_default();
-    let program = s.valid(s.text("program"), check_program);
-    let grace = s.duration("cancel_grace_period", Duration::from_secs(1)..=Duration::from_secs(3600));
-    let grace = s.valid(grace, |grace: &Duration| check_grace_period(*grace));
-    let build_path = s.absolute("build_path");
-    let hooks_path = s.absolute("hooks_path");
+    let tags = s.parsed_list("tags").unwrap_or_default();
+    let program = s.parsed("program");
+    let grace = s.whole_seconds("cancel_grace_period", 1..=3600);
+    let build_path = s.parsed("build_path");
+    let hooks_path = s.parsed("hooks_path");
     s.finish();
     let defaults = BuildkiteRunnerSettings::new(url?, queue?);
     let settings = BuildkiteRunnerSettings {
@@ -92,12 +88,12 @@ pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerC
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
-fn common(s: &Section<'_>) -> (Option<BaseUrl>, Option<SecretSource>, Option<String>) {
+fn common(s: &Section<'_>) -> (Option<BaseUrl>, Option<SecretSource>, Option<QueueKey>) {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "an agent token of the queue's cluster");
     if !s.has("queue") {
         let remedy = "add queue = \"default\", as it stands at Buildkite under Agents > cluster > Queues";
         s.missing("queue", "the queue's key", remedy);
     }
-    (url, token, s.valid(s.text("queue"), check_queue))
+    (url, token, s.parsed("queue"))
 }

@@ -1,8 +1,8 @@
 //! CircleCI's keys in the settings, read into what its codecs need.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc};
 
-use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_classes, check_program, check_run_time};
+use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url};
 use crate::{
     exchange::ExchangeError,
     platform::{
@@ -24,7 +24,7 @@ impl QueueSettings for CircleCiQueueSettings {
     }
 
     fn job_filter(&self) -> Option<JobFilter> {
-        Some(JobFilter { sources: self.resource_classes.clone(), jobs: Jobs::All })
+        Some(JobFilter { sources: self.resource_classes.iter().map(ToString::to_string).collect(), jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
@@ -47,7 +47,7 @@ impl RunnerSettings for CircleCiRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            program: Some(self.program.clone()),
+            program: Some(self.program.to_string()),
             unit: Some("circleci-runner.service"),
             broad_secret: self.command_prefix.is_empty().then_some(TOKEN_IN_REACH),
             address: Some(self.url.as_str().to_owned()),
@@ -56,7 +56,7 @@ impl RunnerSettings for CircleCiRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+        Versions::Said { program: self.program.to_string(), env: &[], known: VERSIONS }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
@@ -71,8 +71,8 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
         let remedy = "add resource_classes = [\"namespace/resource-class\"]";
         s.missing("resource_classes", "whose tasks to count", remedy);
     }
-    let classes = s.valid(s.texts("resource_classes"), check_classes);
-    let max_concurrency = s.integer("max_concurrency", 1..=1_000_000);
+    let classes = s.one_or_more("resource_classes", "name each as namespace/resource-class, such as acme/linux");
+    let max_concurrency = s.integer("max_concurrency", 1..=1_000_000).and_then(NonZeroU32::new);
     s.finish();
     let settings = CircleCiQueueSettings { url: url?, resource_classes: classes?, max_concurrency };
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
@@ -81,13 +81,12 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
 pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "the resource class token that the pool shares");
-    let program = s.valid(s.text("program"), check_program);
-    let run_time = s.duration("max_run_time", Duration::from_secs(1)..=Duration::from_secs(7 * 86_400));
-    let run_time = s.valid(run_time, |time: &Duration| check_run_time(*time));
+    let program = s.non_blank("program");
+    let run_time = s.whole_seconds("max_run_time", 1..=7 * 86_400);
     let working_directory = s.absolute("working_directory");
     let task_agent_directory = s.absolute("task_agent_directory");
     let cleanup = s.flag("cleanup_working_directory");
-    let command_prefix = s.program("command_prefix").unwrap_or_default();
+    let command_prefix = s.parsed_list("command_prefix").unwrap_or_default();
     let settings = url.map(|url| {
         let defaults = CircleCiRunnerSettings::new(url);
         CircleCiRunnerSettings {
@@ -101,7 +100,7 @@ pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerC
             ..defaults
         }
     });
-    s.checked(settings.as_ref().map_or(Ok(()), CircleCiRunnerSettings::check_prefix));
+    s.valid("command_prefix", settings.as_ref().map_or(Ok(()), CircleCiRunnerSettings::check_prefix));
     s.finish();
     Some(Arc::new(Config { settings: settings?, secrets: vec![token?] }))
 }

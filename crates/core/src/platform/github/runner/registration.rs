@@ -14,6 +14,7 @@ use crate::{
             jobs::SELF_HOSTED,
             refusal::refusal,
             scale_set::service::{self, Service},
+            settings::DEFAULT_GROUP,
         },
         steps::{Next, Transition, steps},
     },
@@ -64,14 +65,14 @@ pub(super) fn register(calls: Calls, launch: impl Fn(&str) -> Launch + Send + 's
         At::Service => {
             let service = Service::read(&calls.context("find the Actions service"), result)?;
             let name = calls.settings.scale_set.as_deref().unwrap_or_default();
-            let request = service.ask_scale_set(name, calls.settings.runner_group_id);
+            let request = service.ask_scale_set(name, calls.settings.runner_group_id.get());
             Ok(Transition::Perform(Effect::Http(request), At::ScaleSet(service)))
         }
         At::ScaleSet(service) => {
             let name = calls.settings.scale_set.as_deref().unwrap_or_default();
             let context = calls.context(&format!("find the runner scale set {}", name.trim()));
-            let number = service::scale_set(&context, result, calls.settings.runner_group_id)?;
-            let body = json!({"name": calls.name, "workFolder": calls.settings.work_folder});
+            let number = service::scale_set(&context, result, calls.settings.runner_group_id.get())?;
+            let body = json!({"name": calls.name, "workFolder": &*calls.settings.work_folder});
             let path = format!("runtime/runnerscalesets/{number}/generatejitconfig");
             ask = Effect::Http(service.request(Method::Post, &path).json(&body, false));
             Ok(Transition::Perform(ask.clone(), At::Configuration { again: false }))
@@ -92,12 +93,12 @@ pub(super) fn register(calls: Calls, launch: impl Fn(&str) -> Launch + Send + 's
 fn configuration(calls: &Calls) -> Effect {
     let settings = &calls.settings;
     let others = settings.labels.iter().filter(|label| !label.eq_ignore_ascii_case(SELF_HOSTED));
-    let labels: Vec<&str> = [SELF_HOSTED].into_iter().chain(others.map(String::as_str)).collect();
+    let labels: Vec<&str> = [SELF_HOSTED].into_iter().chain(others.map(|label| &**label)).collect();
     let body = json!({
         "name": calls.name,
         "runner_group_id": settings.runner_group_id,
         "labels": labels,
-        "work_folder": settings.work_folder,
+        "work_folder": &*settings.work_folder,
     });
     Effect::Http(Request::new(Method::Post, calls.runners("/generate-jitconfig")).json(&body, false))
 }
@@ -117,7 +118,7 @@ fn configured(calls: &Calls, again: bool, result: EffectResult, launch: &dyn Fn(
             Ok(Transition::Perform(search.ask(), At::Name(search)))
         }
         // The answer to a group that is not there, or that the token may not see.
-        404 if calls.settings.runner_group_id != 1 && !of_scale_set => {
+        404 if calls.settings.runner_group_id != DEFAULT_GROUP && !of_scale_set => {
             let mut error = refusal(&context, &reply);
             error.message.push_str(&format!(
                 "; or there is no runner group with the ID {}: correct runner_group_id",

@@ -1,10 +1,14 @@
 //! GitHub's keys in the settings, read into what its codecs need.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+};
 
 use super::{
-    GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope, base_url,
-    check_group_of, check_labels, check_organization, check_program, check_repositories, check_scale_set,
+    DEFAULT_GROUP, GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings,
+    GitHubScope, Label, RunnerProgram, base_url, check_group_of,
 };
 use crate::{
     exchange::ExchangeError,
@@ -13,8 +17,11 @@ use crate::{
         RunnerPlatform, RunnerSettings, Secrets, Versions,
         github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME},
     },
-    settings::{PLACES, SecretSource, Section},
+    settings::{Argv, NonBlank, PLACES, SecretSource, Section},
 };
+
+/// How many jobs a scale set is assigned at once, unless the settings say it.
+const MAX_JOBS: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
 impl QueueSettings for (GitHubQueueSettings, GitHubIdentity) {
     const PLATFORM: &'static str = NAME;
@@ -76,7 +83,7 @@ impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
     fn needs(&self) -> RunnerNeeds {
         let (settings, registration) = self;
         RunnerNeeds {
-            program: settings.program.first().cloned(),
+            program: Some(settings.program.program().to_owned()),
             ipv4: Some("GitHub's runner does not work without IPv4 (actions/runner issue 3138)"),
             broad_secret: match registration {
                 GitHubRegistrationBy::Jit => None,
@@ -102,13 +109,13 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let auth = auth(&s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
-    let repositories = s.valid(s.texts("repositories"), check_repositories);
-    let organization = s.valid(s.text("organization"), check_organization);
+    let repositories = s.one_or_more("repositories", "name each as OWNER/REPO, such as acme/app");
+    let organization = s.parsed("organization");
     s.not_both("repositories", "organization", "keep repositories for a few, or organization for all of it");
     let labels = labels(&s);
-    let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999);
-    let scale_set = s.text("scale_set");
-    let max_jobs = s.integer("max_jobs", 1..=10_000);
+    let runner_group_id = id(&s, "runner_group_id");
+    let scale_set = s.non_blank("scale_set");
+    let max_jobs = s.integer("max_jobs", 1..=10_000).and_then(NonZeroU32::new);
     let scope = match (repositories, organization) {
         (Some(names), _) => Some(GitHubScope::Repositories(names)),
         (None, Some(name)) => Some(GitHubScope::Organization(name)),
@@ -136,8 +143,8 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
             url: url?,
             owner: owner?,
             scale_set: scale_set?,
-            runner_group_id: runner_group_id.unwrap_or(1),
-            max_jobs: max_jobs.unwrap_or(1000),
+            runner_group_id: runner_group_id.unwrap_or(DEFAULT_GROUP),
+            max_jobs: max_jobs.unwrap_or(MAX_JOBS),
         };
         return Some(Arc::new(Config { settings: (settings, identity), secrets: vec![token] }));
     }
@@ -179,21 +186,28 @@ pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerC
     }
     let owner = owner(&s);
     let labels = labels(&s);
-    let scale_set = s.valid(s.text("scale_set"), |name: &String| check_scale_set(name));
+    let scale_set = s.non_blank("scale_set");
     if s.has("scale_set") {
         own_labels(&s, "remove labels, or scale_set to register the runner beside it");
     }
-    let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999).unwrap_or(1);
+    let runner_group_id = id(&s, "runner_group_id").unwrap_or(DEFAULT_GROUP);
     if let Some(owner) = &owner {
-        s.checked(check_group_of(owner, runner_group_id));
+        s.valid("runner_group_id", check_group_of(owner, runner_group_id));
     }
-    let work_folder = s.text("work_folder").unwrap_or_else(|| "_work".to_owned());
-    let program = s.valid(s.program("program"), check_program);
-    let program = program.unwrap_or_else(|| vec!["/opt/actions-runner/run.sh".to_owned()]);
+    let work_folder = s.non_blank("work_folder").unwrap_or_else(|| NonBlank::of("_work"));
+    let program = if s.has("program") { s.program("program") } else { Some(Argv::of("/opt/actions-runner/run.sh")) };
+    let program = program.and_then(|argv| s.valid("program", RunnerProgram::try_from(argv)));
     s.finish();
     let (registration, token) = registration?;
-    let settings =
-        GitHubRunnerSettings { url: url?, owner: owner?, runner_group_id, scale_set, labels, work_folder, program };
+    let settings = GitHubRunnerSettings {
+        url: url?,
+        owner: owner?,
+        runner_group_id,
+        scale_set,
+        labels,
+        work_folder,
+        program: program?,
+    };
     Some(Arc::new(Config { settings: (settings, registration), secrets: vec![token] }))
 }
 
@@ -204,8 +218,8 @@ fn owner(s: &Section<'_>) -> Option<GitHubOwner> {
         "add organization = \"acme\", or repository = \"OWNER/REPO\"",
         "keep the one that the runner belongs to",
     );
-    let organization = s.text("organization").map(GitHubOwner::Organization);
-    s.valid(organization.or(s.text("repository").map(GitHubOwner::Repository)), GitHubOwner::check)
+    let organization = s.parsed("organization").map(GitHubOwner::Organization);
+    organization.or_else(|| s.parsed("repository").map(GitHubOwner::Repository))
 }
 
 fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistrationBy, SecretSource)> {
@@ -270,15 +284,15 @@ fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubIdentity, SecretSource)> {
             s.missing(key, what, remedy);
         }
     }
-    let app_id = s.has("app_id").then(|| s.text("app_id")).flatten();
-    let installation_id = s.has("installation_id").then(|| s.integer("installation_id", 1..=999_999_999_999)).flatten();
-    let source = s.has("private_key").then(|| s.secret("private_key")).flatten();
-    let app = GitHubApp { app_id: app_id?, installation_id: installation_id? };
-    s.checked(app.check());
-    Some((GitHubIdentity::App(app), source?))
+    let (app_id, installation_id, source) = (s.parsed("app_id"), id(s, "installation_id"), s.secret("private_key"));
+    Some((GitHubIdentity::App(GitHubApp { app_id: app_id?, installation_id: installation_id? }), source?))
 }
 
-fn labels(s: &Section<'_>) -> BTreeSet<String> {
-    let labels = s.texts("labels").unwrap_or_default().into_iter().collect();
-    s.valid(Some(labels), check_labels).unwrap_or_default()
+fn labels(s: &Section<'_>) -> BTreeSet<Label> {
+    s.parsed_list("labels").unwrap_or_default().into_iter().collect()
+}
+
+/// A number by which GitHub knows something.
+fn id(s: &Section<'_>, key: &str) -> Option<NonZeroU64> {
+    s.integer(key, 1..=999_999_999_999).and_then(NonZeroU64::new)
 }

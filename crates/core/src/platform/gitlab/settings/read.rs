@@ -1,10 +1,10 @@
 //! GitLab's keys in the settings, read into what its codecs need.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use secrecy::ExposeSecret;
 
-use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
+use super::{Executor, GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
@@ -12,7 +12,7 @@ use crate::{
         Requests, RunnerConfig, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
         gitlab::{self, GitLabRunner, NAME, config, metrics, runner::VERSIONS},
     },
-    settings::{BaseUrl, SecretSource, Section},
+    settings::{BaseUrl, NonBlank, SecretSource, Section, WholeSeconds},
 };
 
 impl QueueSettings for GitLabQueueSettings {
@@ -24,8 +24,8 @@ impl QueueSettings for GitLabQueueSettings {
 
     fn job_filter(&self) -> Option<JobFilter> {
         let sources = match &self.scope {
-            Scope::Projects(projects) => projects.clone(),
-            Scope::Group(group) => vec![group.clone()],
+            Scope::Projects(projects) => projects.iter().map(ToString::to_string).collect(),
+            Scope::Group(group) => vec![group.to_string()],
         };
         let plain = self.run_untagged.then_some("a job without tags");
         Some(JobFilter { sources, jobs: Jobs::Within { labels: self.tags.clone(), plain } })
@@ -50,7 +50,7 @@ impl RunnerSettings for GitLabRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            program: Some(self.program.clone()),
+            program: Some(self.program.to_string()),
             unit: Some("gitlab-runner.service"),
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
@@ -58,16 +58,15 @@ impl RunnerSettings for GitLabRunnerSettings {
     }
 
     fn versions(&self) -> Versions {
-        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+        Versions::Said { program: self.program.to_string(), env: &[], known: VERSIONS }
     }
 
     fn uses_engine(&self) -> bool {
-        self.executor.starts_with("docker")
+        self.executor == Executor::Docker
     }
 
     fn needs_metadata(&self) -> Option<&'static str> {
-        config::signs_cache_by_role(self.extra.as_deref())
-            .then_some("it signs its cache in S3 with the instance's role")
+        self.extra.signs_cache_by_role().then_some("it signs its cache in S3 with the instance's role")
     }
 
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {
@@ -92,18 +91,9 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
         "add projects = [\"group/project\"], or group = \"name\" for all below it",
         "keep projects for a few, or group for all below it",
     );
-    let scope = match (s.texts("projects"), s.text("group")) {
-        (Some(projects), _) if projects.is_empty() => {
-            s.contradiction(
-                "projects",
-                "without a project there is no queue",
-                "list at least one, as an id or as \"group/project\"",
-            );
-            None
-        }
-        (Some(projects), _) => Some(Scope::Projects(projects)),
-        (None, group) => group.map(Scope::Group),
-    };
+    let group = s.non_blank("group").map(Scope::Group);
+    let projects = s.one_or_more("projects", "list each as an id or as \"group/project\"");
+    let scope = projects.map(Scope::Projects).or(group);
     let tags: BTreeSet<String> = s.texts("tags").unwrap_or_default().into_iter().collect();
     let run_untagged = s.flag("run_untagged").unwrap_or(false);
     if tags.is_empty() && !run_untagged {
@@ -122,19 +112,13 @@ pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
 pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = url(&s);
     let token = s.required_secret("token", "the runner authentication token (glrt-...) that the pool shares");
-    let program = s.text("program").unwrap_or_else(|| "gitlab-runner".into());
-    let executor: String = s.word("executor", &[("docker", "docker"), ("shell", "shell")]).unwrap_or("docker").into();
-    let image = s.text("image").unwrap_or_else(|| "alpine:latest".into());
-    let extra = s.text("extra");
-    let interval = s.duration("check_interval", Duration::from_secs(1)..=Duration::from_secs(300));
-    if interval.is_some_and(|interval| interval.subsec_nanos() != 0) {
-        s.contradiction(
-            "check_interval",
-            "GitLab Runner knows whole seconds only",
-            "write for example check_interval = \"3s\"",
-        );
-    }
-    let check_interval = interval.map_or(3, |interval| u32::try_from(interval.as_secs()).unwrap_or(u32::MAX));
+    let program = s.non_blank("program").unwrap_or_else(|| NonBlank::of("gitlab-runner"));
+    let executors = [Executor::Docker, Executor::Shell].map(|executor| (executor.as_str(), executor));
+    let executor = s.word("executor", &executors).unwrap_or(Executor::Docker);
+    let image = s.non_blank("image").unwrap_or_else(|| NonBlank::of("alpine:latest"));
+    // The lines may hold secrets.
+    let extra = s.text("extra").and_then(|text| s.valid_secret("extra", text.parse()));
+    let check_interval = s.whole_seconds("check_interval", 1..=300).unwrap_or(WholeSeconds::of(3));
     if let Some(SecretSource::Inline(text)) = &token
         && !text.expose_secret().starts_with("glrt-")
     {
@@ -144,10 +128,9 @@ pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
             "create a runner at GitLab and use its token, which begins with glrt-",
         );
     }
-    // The lines may hold secrets.
-    s.checked_secret(config::extra(extra.as_deref()));
     s.finish();
-    let settings = GitLabRunnerSettings { url: url?, program, executor, image, extra, check_interval };
+    let settings =
+        GitLabRunnerSettings { url: url?, program, executor, image, extra: extra.unwrap_or_default(), check_interval };
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BY_CALL, BY_SIGNAL, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, VERSIONS, base_url, check_env,
-    check_ignored, check_key_id, check_worker_pool,
+    BY_CALL, BY_SIGNAL, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, VERSIONS, VariableName, base_url,
 };
 use crate::{
     exchange::ExchangeError,
@@ -13,7 +12,7 @@ use crate::{
         RunnerPlatform, RunnerSettings, Secrets, Versions,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
-    settings::{SecretSource, Section},
+    settings::{NonBlank, SecretSource, Section},
 };
 
 impl QueueSettings for SpaceliftQueueSettings {
@@ -24,7 +23,7 @@ impl QueueSettings for SpaceliftQueueSettings {
     }
 
     fn job_filter(&self) -> Option<JobFilter> {
-        Some(JobFilter { sources: vec![self.worker_pool.clone()], jobs: Jobs::All })
+        Some(JobFilter { sources: vec![self.worker_pool.to_string()], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
@@ -42,7 +41,7 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            program: Some(self.0.program.clone()),
+            program: Some(self.0.program.to_string()),
             address: self.1.as_ref().map(|api| api.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
@@ -81,10 +80,9 @@ pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let token = s.required_secret("token", "the worker pool's token (SPACELIFT_TOKEN)");
     let private_key =
         s.required_secret("private_key", "the worker pool's private key in base64 (SPACELIFT_POOL_PRIVATE_KEY)");
-    let program = s.text("program").unwrap_or_else(|| "spacelift-launcher".to_owned());
+    let program = s.non_blank("program").unwrap_or_else(|| NonBlank::of("spacelift-launcher"));
     let env = env(&s);
-    s.checked(check_env(&env));
-    let ignore_containers = s.valid(s.texts("ignore_containers"), check_ignored).unwrap_or_default();
+    let ignore_containers = s.parsed_list("ignore_containers").unwrap_or_default();
     let with_key = API.iter().any(|key| s.has(key));
     let api = if with_key { api(&s) } else { None };
     s.finish();
@@ -98,16 +96,14 @@ pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
 
 fn api(s: &Section<'_>) -> Option<(SpaceliftQueueSettings, SecretSource)> {
     let url = s.required_url("your account's address", "https://ACCOUNT.app.spacelift.io", base_url);
-    let api_key_id = s.required_text("api_key_id", "the API key's id", "01HXAMPLE0KEY0ID0000000000");
-    let api_key_id = s.valid(api_key_id, check_key_id);
+    let api_key_id = s.required("api_key_id", "the API key's id", "01HXAMPLE0KEY0ID0000000000");
     let secret = s.required_secret("api_key_secret", "the API key's secret");
-    let worker_pool = s.required_text("worker_pool", "the worker pool's id", "01HXAMPLE0P001D00000000000");
-    let worker_pool = s.valid(worker_pool, check_worker_pool);
+    let worker_pool = s.required("worker_pool", "the worker pool's id", "01HXAMPLE0P001D00000000000");
     Some((SpaceliftQueueSettings { url: url?, api_key_id: api_key_id?, worker_pool: worker_pool? }, secret?))
 }
 
 /// Variables as a list of `NAME=value`.
-fn env(s: &Section<'_>) -> BTreeMap<String, String> {
+fn env(s: &Section<'_>) -> BTreeMap<VariableName, String> {
     let lines = s.texts("env").unwrap_or_default();
     // What stands there may hold a secret.
     if lines.iter().any(|line| !line.contains('=')) {
@@ -117,5 +113,6 @@ fn env(s: &Section<'_>) -> BTreeMap<String, String> {
             "write for example env = [\"SPACELIFT_LAUNCHER_RUN_TIMEOUT=30m\"]",
         );
     }
-    lines.iter().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    let variable = |(name, value): (&str, &str)| Some((s.valid("env", name.parse())?, value.to_owned()));
+    lines.iter().filter_map(|line| line.split_once('=')).filter_map(variable).collect()
 }

@@ -1,10 +1,10 @@
 //! StackGuardian's keys in the settings, read into what its codecs need.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
-    StackGuardianQueueSettings, StackGuardianRunnerSettings, VERSIONS, base_url, check_api_key, check_organization,
-    check_runner_group, introspection_url,
+    OrganizationName, RunnerGroupName, StackGuardianQueueSettings, StackGuardianRunnerSettings, VERSIONS, base_url,
+    check_api_key, introspection_url,
 };
 use crate::{
     exchange::ExchangeError,
@@ -13,7 +13,7 @@ use crate::{
         RunnerPlatform, RunnerSettings, Secrets, Signal, UndrainBy, Versions,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
-    settings::{SecretSource, Section},
+    settings::{NonBlank, SecretSource, Section, WholeSeconds},
 };
 
 /// Where Amazon's ECS agent puts tasks with version 2 of control groups (aws/amazon-ecs-agent, agent/config, `DefaultTaskCgroupV2Prefix`).
@@ -45,7 +45,7 @@ impl RunnerSettings for StackGuardianRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            program: Some(self.program.clone()),
+            program: Some(self.program.to_string()),
             address: Some(self.url.as_str().to_owned()),
             slice: Some(TASKS),
             ..RunnerNeeds::default()
@@ -85,14 +85,12 @@ pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let api_key = s.secret("api_key");
     check_inline(&s, api_key.as_ref());
     let (organization, runner_group) = names(&s);
-    let program = s.text("program").unwrap_or_else(|| "sg-runner".to_owned());
-    let register_timeout = s
-        .duration("register_timeout", Duration::from_secs(1)..=Duration::from_secs(3600))
-        .unwrap_or(Duration::from_secs(300));
+    let program = s.non_blank("program").unwrap_or_else(|| NonBlank::of("sg-runner"));
+    let register_timeout = s.whole_seconds("register_timeout", 1..=3600).unwrap_or(WholeSeconds::of(300));
     let introspection = s.text("introspection").unwrap_or_else(|| "http://localhost:51678".to_owned());
     let introspection = match introspection.as_str() {
         "off" => Some(None),
-        url => s.checked(introspection_url(url)).map(Some),
+        url => s.valid("introspection", introspection_url(url)).map(Some),
     };
     s.finish();
     let settings = StackGuardianRunnerSettings {
@@ -106,17 +104,14 @@ pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     Some(Arc::new(Config { settings, secrets: [token?].into_iter().chain(api_key).collect() }))
 }
 
-fn names(s: &Section<'_>) -> (Option<String>, Option<String>) {
-    let organization = s.required_text("organization", "the organization's name", "demo-org");
-    let organization = s.valid(organization, check_organization);
-    let runner_group = s.required_text("runner_group", "the runner group's name", "private-runners");
-    let runner_group = s.valid(runner_group, check_runner_group);
-    (organization, runner_group)
+fn names(s: &Section<'_>) -> (Option<OrganizationName>, Option<RunnerGroupName>) {
+    let organization = s.required("organization", "the organization's name", "demo-org");
+    (organization, s.required("runner_group", "the runner group's name", "private-runners"))
 }
 
 /// A key that stands in the settings themselves can be looked at.
 fn check_inline(s: &Section<'_>, api_key: Option<&SecretSource>) {
     if let Some(SecretSource::Inline(api_key)) = api_key {
-        s.checked_secret(check_api_key(api_key));
+        s.valid_secret("api_key", check_api_key(api_key));
     }
 }
