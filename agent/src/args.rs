@@ -3,8 +3,8 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use lightsout_core::{duration::parse_duration, settings::MetricsSettings};
-use lightsout_io::command_line::{LogArgs, metrics_address};
+use lightsout_core::settings::MetricsSettings;
+use lightsout_io::command_line::{LogArgs, duration_within, metrics_address};
 
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         socket: Socket,
         /// How long, such as 30m or 2h; 0 ends a hold
-        #[arg(value_parser = parse_duration)]
+        #[arg(value_parser = duration_within(Duration::ZERO, Duration::from_secs(365 * 86_400)))]
         duration: Duration,
     },
     /// Show the settings of an agent that starts now: each value, and the file, tag or default that it comes from

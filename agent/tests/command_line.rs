@@ -36,6 +36,7 @@ fn what_cannot_work_is_refused_with_2_and_what_fails_is_1() {
         ("rnu", 2, "unrecognized subcommand 'rnu'"),
         ("hold", 2, "<DURATION>"),
         ("hold 10", 2, "'10' for '<DURATION>': not a duration; write a number with its unit, such as \"90s\""),
+        ("hold 99999999d", 2, "write a duration from 0s to 365d"),
         ("run --log-format xml", 2, "there is no log format xml: write text or json"),
         ("run --metrics here", 2, "write an address with its port, such as 127.0.0.1:9464"),
         ("run --log loud", 2, "lightsout-agent: --log: \"loud\" is no level"),

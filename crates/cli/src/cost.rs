@@ -12,12 +12,13 @@ use lightsout_core::{
     cost::{self, CostRows, Row, StateTimes, hours},
     lanes::lanes,
 };
+use lightsout_io::command_line::duration_within;
 use serde_json::json;
 
 pub(crate) use self::pricing::{PriceArgs, Pricing, by_machine, number_per_hour};
 use crate::{
     columns::columns,
-    duration,
+    duration::YEAR,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
     plural::plural,
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
     /// How far back
-    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration_within(Duration::ZERO, 10 * YEAR))]
     since: Duration,
     /// Until this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::explain::time)]

@@ -7,6 +7,7 @@ pub(crate) use lightsout_core::duration::{format_duration, parse_duration};
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Seconds, as flags had them before they were durations: `4`, or `0.3`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,10 +6,11 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 use lightsout_core::explain::{Answer, Question, explain};
+use lightsout_io::command_line::duration_within;
 use serde_json::json;
 
 use crate::{
-    duration,
+    duration::YEAR,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
 };
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
     /// How far back the log groups are read
-    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
+    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration_within(Duration::ZERO, 10 * YEAR), requires = "log_groups")]
     since: Duration,
     /// As it was at this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use lightsout_io::command_line::Failure;
 use rustix::process::getuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -90,8 +91,10 @@ impl FleetDir {
         let shown = self.path.display();
         ensure!(
             self.path.as_os_str().len() <= LONGEST_DIR,
-            "the fleet's directory {shown} is too long a path for the sockets in it (at most {LONGEST_DIR} bytes); \
-             name a shorter one with --dir"
+            Failure::Refused(format!(
+                "the fleet's directory {shown} is too long a path for the sockets in it (at most {LONGEST_DIR} bytes); \
+                 name a shorter one with --dir"
+            ))
         );
         DirBuilder::new()
             .recursive(true)

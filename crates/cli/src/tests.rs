@@ -53,6 +53,8 @@ fn arguments_and_settings_that_cannot_work_are_refused_and_the_rest_fails() {
         ("interrupt", "<ID>"),
         ("drain", "<ID>"),
         ("hold i-1 --for soon", "not a duration"),
+        ("hold i-1 --for 99999999d", "write a duration from 1s to 365d"),
+        ("cost --since 99999999d", "write a duration from 0s to 3650d"),
         ("ps --agents", "--group"),
         ("ps --region eu-central-1", "--region needs --group"),
         ("logs i-1 --since 1h", "--log-group"),
@@ -105,6 +107,8 @@ fn arguments_and_settings_that_cannot_work_are_refused_and_the_rest_fails() {
         (&format!("cost --records {records} --until 2026-11-01T00:00:00Z"), "no instance is told of"),
         (&format!("timeline --from {records} -o /nowhere/page.html"), "cannot be written"),
     ];
+    let long = asked(&format!("--dir /{} up", "long/".repeat(30)));
+    assert!(matches!(&long, Err(Failure::Refused(why)) if why.contains("too long a path")), "{long:?}");
     let asked = |line: &str| asked(&format!("--dir {dir} {line}"));
     let mut unlike = Vec::new();
     for (line, wanted) in refused {

@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use lightsout_core::chart::Chart;
-use lightsout_io::command_line::Failure;
+use lightsout_io::command_line::{Failure, duration_within};
 use lightsout_page::{Source, page};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
 use crate::{
     cost::{PriceArgs, Pricing},
-    duration,
+    duration::YEAR,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
     web::{self, LOOPBACK, Records, Web},
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     places: Places,
     /// How far back the log groups are read
-    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
+    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration_within(Duration::ZERO, 10 * YEAR), requires = "log_groups")]
     since: Duration,
     /// Until this time, such as 2026-11-26T03:00:00Z [default: the last record's]
     #[arg(long, value_name = "TIME", value_parser = crate::explain::time)]

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use lightsout_cloud::Operator;
-use lightsout_io::command_line::Failure;
+use lightsout_io::command_line::{Failure, duration_within};
 use serde_json::json;
 
 use super::{Place, command, find};
-use crate::fleet_dir::FleetDir;
+use crate::{duration::YEAR, fleet_dir::FleetDir};
 
 /// The pause between two looks at a log group.
 const LOOK: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(crate) struct Source {
     #[arg(long, value_name = "NAME")]
     pub(crate) log_group: Option<String>,
     /// How far back the log group is read
-    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = crate::duration::parse_duration, requires = "log_group")]
+    #[arg(long, value_name = "DURATION", default_value = "3h", value_parser = duration_within(Duration::ZERO, 10 * YEAR), requires = "log_group")]
     pub(crate) since: Duration,
     /// How many lines of the journal
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]

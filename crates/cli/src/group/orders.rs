@@ -9,10 +9,14 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use lightsout_cloud::{Operator, operator::Member};
 use lightsout_core::cloud::StandingOrder;
+use lightsout_io::command_line::duration_within;
 use serde_json::{Value, json};
 
 use super::{Place, command, find};
-use crate::{duration, fleet_dir::FleetDir};
+use crate::{
+    duration::{self, SECOND, YEAR},
+    fleet_dir::FleetDir,
+};
 
 /// How often it is looked whether they have ended.
 const LOOK: Duration = Duration::from_secs(2);
@@ -39,7 +43,7 @@ pub(crate) struct Hold {
     #[command(flatten)]
     pub(super) targets: Targets,
     /// For how long
-    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration_within(SECOND, YEAR))]
     pub(super) span: Duration,
 }
 
