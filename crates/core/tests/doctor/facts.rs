@@ -210,7 +210,7 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_on_workstation("group.protection", |facts| group(facts).protects_new = false),
     wrong_on_workstation("hook", |facts| termination_hooks(facts).clear()),
     warning_on_workstation("group.other-scalers", |facts| {
-        cloud(facts).other_scalers = Some(Err("it is denied".into()))
+        cloud(facts).other_scalers = Some(Err("it is denied".into()));
     }),
     warning_on_workstation("template", |facts| {
         cloud(facts).starts_otherwise = Some("the launch configuration ci".into());
@@ -227,10 +227,10 @@ pub(crate) const BREAKS: &[Break] = &[
     wrong_on_workstation("template.key", |facts| keys(facts)[0].policy = Ok("{\"Statement\": []}".into())),
     warning_on_workstation("template.key", |facts| keys(facts)[0].policy = Err("kms:GetKeyPolicy: denied".into())),
     wrong_on_workstation("template.user-data", |facts| {
-        template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]))
+        template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]));
     }),
     warning_on_workstation("template.user-data", |facts| {
-        template(facts).secrets = Some(Err("it is compressed".into()))
+        template(facts).secrets = Some(Err("it is compressed".into()));
     }),
     warning_on_workstation("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
     wrong_on_workstation("group.subnets", |facts| subnets(facts)[0].free = None),
@@ -272,7 +272,7 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_on_workstation("function.version", |facts| function(facts).version = Some(Ok(None))),
     warning_on_workstation("function.version", |facts| function(facts).version = Some(Err("it is denied".into()))),
     warning_on_workstation("function.errors", |facts| {
-        function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]))
+        function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]));
     }),
     warning_on_workstation("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
     wrong_on_workstation("function.schedule", |facts| schedule(facts).enabled = false),
