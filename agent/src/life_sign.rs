@@ -11,8 +11,8 @@ use std::{
 };
 
 use lightsout_core::{
-    agent::host::ToldToDrain,
-    platform::{DrainBy, DrainRules},
+    agent::{draining::may_be_stopped, host::ToldToDrain},
+    platform::DrainRules,
 };
 use tokio::sync::Notify;
 
@@ -110,11 +110,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a plain signal, and it would be the first, makes the runner finish its jobs and go.
-fn may_be_stopped(rules: DrainRules, told: ToldToDrain) -> bool {
-    matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce && told == ToldToDrain::No
-}
-
 /// That of an earlier agent, or of the dead-man's switch, which begins to count at its first look.
 fn last(path: &Path) -> Option<Duration> {
     let text = fs::read_to_string(path).ok()?;
@@ -148,13 +143,16 @@ fn write(path: &Path, sign: &str) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use lightsout_core::platform::{Signal, UndrainBy};
+    use lightsout_core::platform::{DrainBy, Signal, UndrainBy};
 
     use super::*;
 
-    fn rules(drain: DrainBy, quiesce: bool) -> DrainRules {
-        DrainRules { drain, undrain: UndrainBy::Relaunch, abort: Signal::Term, quiesce }
-    }
+    const BY_SIGNAL: DrainRules = DrainRules {
+        drain: DrainBy::Signal(Signal::Term),
+        undrain: UndrainBy::Relaunch,
+        abort: Signal::Term,
+        quiesce: false,
+    };
 
     async fn given(folder: &Path, other_than: &str) -> String {
         for _ in 0..12_000 {
@@ -172,8 +170,7 @@ mod tests {
     async fn a_sign_is_the_time_since_boot_or_that_at_which_a_hold_ends() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alive"), "        30\n").unwrap();
-        let sign =
-            LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false), ToldToDrain::No);
+        let sign = LifeSign::spawn_in(Some(folder.path()), BY_SIGNAL, ToldToDrain::No);
         let begun = given(folder.path(), "        30\n").await;
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
         let seconds = || uptime().unwrap().as_secs();
@@ -190,21 +187,11 @@ mod tests {
         assert_eq!(held.len(), first.len(), "one replaces the other in place");
     }
 
-    #[test]
-    fn only_a_runner_that_a_signal_makes_finish_its_jobs_may_be_told_to_stop() {
-        let may = |rules| may_be_stopped(rules, ToldToDrain::No);
-        assert!(may(rules(DrainBy::Signal(Signal::Term), false)));
-        // It would lose the job that is on its way.
-        assert!(!may(rules(DrainBy::Signal(Signal::Quit), true)));
-        assert!(!may(rules(DrainBy::Call, false)));
-    }
-
     #[tokio::test]
     async fn a_runner_that_may_have_been_told_is_not_told_again_by_the_dead_mans_switch() {
         let folder = tempfile::tempdir().unwrap();
-        let by_signal = rules(DrainBy::Signal(Signal::Term), false);
         let text = || fs::read_to_string(folder.path().join("alive")).unwrap();
-        let sign = LifeSign::spawn_in(Some(folder.path()), by_signal, ToldToDrain::No);
+        let sign = LifeSign::spawn_in(Some(folder.path()), BY_SIGNAL, ToldToDrain::No);
         given(folder.path(), "").await;
         assert!(text().ends_with(" stop\n"), "{:?}", text());
         sign.runner_is_told(ToldToDrain::Maybe).await;
@@ -213,7 +200,7 @@ mod tests {
         let held = given(folder.path(), &text()).await;
         assert!(held.ends_with(" keep\n"), "{held:?}");
         // The next agent finds that runner.
-        let _next = LifeSign::spawn_in(Some(folder.path()), by_signal, ToldToDrain::Maybe);
+        let _next = LifeSign::spawn_in(Some(folder.path()), BY_SIGNAL, ToldToDrain::Maybe);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(text(), held);
         sign.runner_is_told(ToldToDrain::No).await;

@@ -9,10 +9,13 @@ use std::{
 use lightsout_cloud::Secrets;
 use lightsout_core::{
     activity::Activity,
-    agent::host::{PlatformAnswer, PlatformCall},
+    agent::{
+        draining,
+        host::{PlatformAnswer, PlatformCall},
+    },
     duration::not_within,
     exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Request},
-    platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
+    platform::{HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform},
     settings::AgentSettings,
 };
 use lightsout_io::http::{AsRunner, Driver};
@@ -125,10 +128,9 @@ impl PlatformAccess {
         };
         let platform = opened?;
         let within = within.saturating_sub(begun.elapsed());
-        let rules = platform.drain_rules();
-        match (call, rules.drain, rules.undrain) {
-            (PlatformCall::Check, ..) => self.check(&*platform, within).await?,
-            (PlatformCall::Register, ..) => {
+        match call {
+            PlatformCall::Check => self.check(&*platform, within).await?,
+            PlatformCall::Register => {
                 let registered = self.driver.complete(platform.register(&self.context).as_mut(), within).await?;
                 for doubt in &registered.doubts {
                     tracing::warn!("{doubt}");
@@ -137,19 +139,13 @@ impl PlatformAccess {
                     *launch = Some(registered);
                 }
             }
-            // A platform that lost sight of its runner falls back to signals.
-            (PlatformCall::Drain, DrainBy::Signal(signal), _)
-            | (PlatformCall::Undrain, DrainBy::Signal(signal), UndrainBy::Relaunch) => {
-                return Ok(PlatformAnswer::BySignal(signal));
+            PlatformCall::Drain => {
+                return self.driver.complete(draining::drain(&*platform, &self.context).as_mut(), within).await;
             }
-            (PlatformCall::Drain, DrainBy::Call, _) => {
-                let drained = self.driver.complete(platform.drain_call(&self.context).as_mut(), within).await?;
-                return Ok(PlatformAnswer::Drained(drained));
+            PlatformCall::Undrain => {
+                return self.driver.complete(draining::undrain(&*platform, &self.context).as_mut(), within).await;
             }
-            (PlatformCall::Undrain, ..) => {
-                self.driver.complete(platform.undrain_call(&self.context).as_mut(), within).await?;
-            }
-            (PlatformCall::Deregister, ..) => {
+            PlatformCall::Deregister => {
                 self.driver.complete(platform.deregister(&self.context).as_mut(), within).await?;
             }
         }

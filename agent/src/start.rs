@@ -17,7 +17,7 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, event::Event, host::ToldToDrain, jitter::Jitter, recorder::InstanceFacts},
+    agent::{Agent, event::Event, host::ToldToDrain, jitter::Jitter, recorder::InstanceFacts, unusable::may_end},
     duration::format_duration,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -25,7 +25,6 @@ use lightsout_core::{
 use lightsout_io::command_line::Failure;
 use tokio::sync::{mpsc, watch};
 
-use self::unusable::none_was_started;
 use crate::{
     boot::{self, Boot},
     clock::{Clock, SuspendDetector},
@@ -198,7 +197,8 @@ pub(crate) async fn run_on(
         // Where it is may stand in the file that cannot be read. This agent may register nothing, and so notes none: where it refuses, there will be no
         // journal in it, which the next one would take for a lost one.
         let registered = state_dir::may_have_registered(&settings.state_dir, &instance);
-        none_was_started(&settings, looked, processes.as_ref(), registered).await?;
+        let found = unusable::look(&settings, looked, processes.as_ref(), registered).await;
+        may_end(&found).map_err(Failure::Refused)?;
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {

@@ -1,9 +1,11 @@
-//! Whether an agent whose settings cannot work may end its instance all the same.
+//! What is found on an instance whose settings cannot work.
 
 use std::path::Path;
 
-use lightsout_core::settings::{AgentSettings, DockerSettings};
-use lightsout_io::command_line::Failure;
+use lightsout_core::{
+    agent::unusable::Found,
+    settings::{AgentSettings, DockerSettings},
+};
 
 use crate::{
     docker::{Engine, Selection},
@@ -11,31 +13,18 @@ use crate::{
     runner_process::any_runner,
 };
 
-/// With settings that cannot work nobody can ask a platform about a runner: only an instance on which none was ever started is ended with them.
-///
-/// # Errors
-/// When one was, or that cannot be told.
-pub(super) async fn none_was_started(
+/// Looks for whatever a runner, or a job of one, may have left. `looked` is what an agent finds of its own runner.
+pub(super) async fn look(
     settings: &AgentSettings,
     looked: Result<Option<Process>, String>,
     processes: &Path,
     registered: bool,
-) -> Result<(), Failure> {
-    let may_run = looked.and_then(|found| match found {
+) -> Found {
+    let runner = looked.and_then(|found| match found {
         Some(process) => Ok(Some(process.pid())),
         None => any_runner(processes).map_err(|error| format!("{} cannot be read: {error}", processes.display())),
     });
-    let sign = match (may_run, containers(settings).await) {
-        (Ok(Some(pid)), _) => format!("process {pid} may be a runner"),
-        (Ok(None), _) if registered => "a runner was registered, or the journal cannot be read".to_owned(),
-        (Ok(None), Ok(running)) => match running.first() {
-            Some(id) => format!("container {id} may be a job"),
-            None => return Ok(()),
-        },
-        (Ok(None), Err(why)) => format!("whether a container is a job is not known ({why})"),
-        (Err(why), _) => format!("whether a runner runs is not known ({why})"),
-    };
-    Err(Failure::Refused(format!("the settings cannot work, and {sign}: nothing is ended with them; put them right")))
+    Found { runner, registered, containers: containers(settings).await }
 }
 
 /// Whatever runs on the container engine, where it is there and nobody said that it is not to be watched: jobs in containers outlive their runner, and

@@ -8,6 +8,7 @@
 pub mod action;
 pub mod backoff;
 pub mod budget;
+pub mod draining;
 pub mod event;
 pub mod host;
 pub mod jitter;
@@ -17,6 +18,7 @@ mod operations;
 pub mod phase;
 pub mod policy;
 pub mod recorder;
+pub mod unusable;
 
 use std::{
     collections::{BTreeMap, VecDeque},

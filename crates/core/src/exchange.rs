@@ -4,6 +4,7 @@
 //! of it ([`EffectResult`]), and the codec goes on until it is [`ExchangeStep::Done`]. So every codec can be tested from
 //! recorded replies and fuzzed.
 
+mod mapped;
 pub(crate) mod text;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+pub(crate) use self::mapped::map;
 pub use self::text::Text;
 use crate::{duration::format_about, redact};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lightsout_core::{
     activity::Activity,
+    agent::{draining, host::PlatformAnswer},
     exchange::{
         Call, EffectId, EffectResult, ErrorKind, ExchangeError, ExchangeStep, Reply, Request, Text, Unreachable,
     },
@@ -244,6 +245,19 @@ fn a_drain_is_taken_back() {
 }
 
 #[test]
+fn what_the_platform_says_of_a_drain_is_the_answer_to_the_agent() {
+    let runner = runner();
+    let (answer, requests) =
+        script(&mut *draining::drain(&runner, &host()), [login(), listed(true, false), drain_set("w1", true, true)]);
+    assert_eq!((answer, requests.len()), (Ok(PlatformAnswer::Drained(Drained::StillBusy)), 3));
+    let mut undrain = draining::undrain(&runner, &host());
+    assert_eq!(script(&mut *undrain, [listed(true, true), drain_set("w1", true, false)]).0, Ok(PlatformAnswer::Done));
+    let error =
+        script(&mut *draining::drain(&runner, &host()), [unlisted()]).0.expect_err("it may be about to connect");
+    assert_eq!(error.kind, ErrorKind::NoRunner);
+}
+
+#[test]
 fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
     let runner = runner();
     for first in std::iter::once(true).chain(std::iter::repeat_n(false, 59)) {
@@ -256,6 +270,10 @@ fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
         "the launcher must not be waited for for ever"
     );
     assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    for mut call in [draining::drain(&runner, &host()), draining::undrain(&runner, &host())] {
+        let (answer, requests) = script(&mut *call, []);
+        assert_eq!((answer, requests.len()), (Ok(PlatformAnswer::BySignal(Signal::Term)), 0), "nobody is asked");
+    }
     script(&mut *runner.register(&host()), []).0.expect("launched anew");
     assert_eq!(runner.drain_rules().drain, DrainBy::Call);
     for answers in
