@@ -105,8 +105,7 @@ impl Boot {
         &self.parts
     }
 
-    fn ended(&mut self, part: &'static str, up: Option<Duration>) {
-        let Some(up) = up else { return };
+    fn ended(&mut self, part: &'static str, up: Duration) {
         if !self.over && self.parts.iter().all(|known| known.part != part) {
             let until_ms = u64::try_from(up.as_millis()).unwrap_or(u64::MAX);
             self.parts.push(Part { part: part.into(), until_ms });

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use lightsout_core::time::Tick;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The agent's clock. Tick 0 lies a year before the start, so that times before it can be named.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +33,7 @@ impl Clock {
     /// clock.
     pub(crate) fn past_tick_of(self, unix_ms: i64) -> Tick {
         let now = self.now();
-        let earliest = uptime().map_or(Tick::ZERO, |up| now - up);
-        self.tick_of(unix_ms).clamp(earliest, now)
+        self.tick_of(unix_ms).clamp(now - uptime(), now)
     }
 
     /// When a tick is on the wall's clock, as far as that is right now.
@@ -53,16 +53,16 @@ const LONGEST_TURN: Duration = Duration::from_secs(60);
 /// Tells whether the machine stood still between two turns of the event loop.
 #[derive(Debug, Default)]
 pub(crate) struct SuspendDetector {
-    last: Option<(Tick, Option<Duration>)>,
+    last: Option<(Tick, Duration)>,
 }
 
 impl SuspendDetector {
     /// Whether it did until now, and how much of that the ticks did not see: they stand still with a machine that sleeps, and go on while its
     /// processes are frozen. `up` is since when the machine runs, sleep included.
-    pub(crate) fn over(&mut self, now: Tick, up: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn over(&mut self, now: Tick, up: Duration) -> Option<Duration> {
         let (before, up_before) = self.last.replace((now, up))?;
         let seen = now.since(before);
-        let passed = up.zip(up_before).map_or(seen, |(up, before)| up.saturating_sub(before)).max(seen);
+        let passed = up.saturating_sub(up_before).max(seen);
         (passed >= LONGEST_TURN).then(|| passed.saturating_sub(seen))
     }
 }
@@ -73,10 +73,9 @@ pub(crate) fn unix_ms_now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How long ago the machine was started, sleep included.
-pub(crate) fn uptime() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
+/// How long ago the machine was started, sleep included: the clock behind `/proc/uptime`, by which others judge what the agent writes. Asks no file.
+pub(crate) fn uptime() -> Duration {
+    clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -88,15 +87,24 @@ mod tests {
         const HOURS: Duration = Duration::from_secs(6 * 3600);
         let second = Duration::from_secs(1);
         let start = Tick(1_000_000);
-        let over = |ticks: Duration, up: Option<Duration>| {
+        let over = |ticks: Duration, up: Duration| {
             let mut stillness = SuspendDetector::default();
-            assert_eq!(stillness.over(start, up.map(|_| HOURS)), None, "the first turn");
-            stillness.over(start + ticks, up.map(|up| HOURS + up))
+            assert_eq!(stillness.over(start, HOURS), None, "the first turn");
+            stillness.over(start + ticks, HOURS + up)
         };
-        assert_eq!(over(second, Some(second)), None);
-        assert_eq!(over(5 * second, Some(59 * second)), None, "an overloaded machine is slow");
-        assert_eq!(over(second, Some(HOURS + second)), Some(HOURS), "hibernated: its ticks stood still");
-        assert_eq!(over(HOURS, Some(HOURS)), Some(Duration::ZERO), "frozen: they went on");
-        assert_eq!((over(HOURS, None), over(second, None)), (Some(Duration::ZERO), None), "without /proc");
+        assert_eq!(over(second, second), None);
+        assert_eq!(over(5 * second, 59 * second), None, "an overloaded machine is slow");
+        assert_eq!(over(second, HOURS + second), Some(HOURS), "hibernated: its ticks stood still");
+        assert_eq!(over(HOURS, HOURS), Some(Duration::ZERO), "frozen: they went on");
+    }
+
+    /// The dead-man's switch and the program for each boot read it there.
+    #[test]
+    fn the_time_since_the_start_is_what_the_kernel_tells_everybody() {
+        let before = uptime();
+        let told = std::fs::read_to_string("/proc/uptime").unwrap();
+        let told = Duration::from_secs_f64(told.split(' ').next().unwrap().parse().unwrap());
+        let hundredth = Duration::from_millis(10);
+        assert!(before <= told + hundredth && told <= uptime(), "{before:?}, {told:?}");
     }
 }

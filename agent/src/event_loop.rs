@@ -75,7 +75,8 @@ impl EventLoop {
             if !served_once && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
                 served_once = true;
                 self.meter.booted(self.publisher.boot.parts());
-                memory::give_back_files();
+                // It reads what the kernel has mapped for this process, and nobody waits for it.
+                tokio::task::spawn_blocking(memory::give_back_files);
             }
             if self.agent.phase() == Phase::Gone {
                 return;

@@ -61,13 +61,11 @@ impl LifeSign {
     fn spawn_in(folder: Option<&Path>, rules: DrainRules, told: ToldToDrain) -> Self {
         let shared = folder.map(|folder| {
             let path = folder.join("alive");
-            let at = last(&path).or_else(uptime);
-            let sign = Sign { at: at.unwrap_or_default(), may_stop_runner: may_be_stopped(rules, told) };
+            let at = last(&path).unwrap_or_else(uptime);
+            let sign = Sign { at, may_stop_runner: may_be_stopped(rules, told) };
             let shared =
                 Arc::new(Shared { path, sign: Mutex::new(sign), changed: Notify::new(), file: Mutex::default() });
-            if at.is_some() {
-                shared.changed.notify_one();
-            }
+            shared.changed.notify_one();
             tokio::spawn(write_signs(Arc::clone(&shared)));
             shared
         });
@@ -76,8 +74,8 @@ impl LifeSign {
 
     /// Renews the sign: it holds from now on, or from the end of a hold that lasts for so long still. Never waits.
     pub(crate) fn renew(&self, hold: Duration) {
-        if let (Some(shared), Some(up)) = (&self.shared, uptime()) {
-            locked(&shared.sign).at = up + hold;
+        if let Some(shared) = &self.shared {
+            locked(&shared.sign).at = uptime() + hold;
             shared.changed.notify_one();
         }
     }
@@ -173,7 +171,7 @@ mod tests {
         let sign = LifeSign::spawn_in(Some(folder.path()), BY_SIGNAL, ToldToDrain::No);
         let begun = given(folder.path(), "        30\n").await;
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
-        let seconds = || uptime().unwrap().as_secs();
+        let seconds = || uptime().as_secs();
         let up = seconds();
         sign.renew(Duration::ZERO);
         let first = given(folder.path(), &begun).await;

@@ -91,7 +91,7 @@ async fn its_time_is_up_so_long_after_its_own_start_and_all_of_it_ends() {
     let claim = fs::read_to_string(next.file("claim")).unwrap();
     let [pid, _, unit] = claim.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
     fs::write(next.file("claim"), format!("{pid} 0.00 {unit}\n")).unwrap();
-    let within = (uptime().unwrap() / 2).min(LONG);
+    let within = (uptime() / 2).min(LONG);
     let told = tokio::time::timeout(within / 2, next.run(within)).await.expect("the time is its own, not its agent's");
     assert!(matches!(&told, Prepared::Failed(why) if why.contains("did not end within")), "{told:?}");
     let child: u32 = fs::read_to_string(child).unwrap().trim().parse().unwrap();

@@ -39,7 +39,7 @@ pub(crate) async fn running(
         // Through a proxy there may be a way without a route.
         ways_out: (!has_proxy()).then(|| ways_out(root)),
         needs_ipv4: settings.and_then(|settings| settings.platform.needs().ipv4),
-        up_for: crate::clock::uptime(),
+        up_for: Some(crate::clock::uptime()),
         agent: Some(status.map(|status| answer(&status))),
         version: env!("CARGO_PKG_VERSION"),
         ..Machine::default()
