@@ -19,6 +19,7 @@ use futures_util::{StreamExt, future::join_all};
 use lightsout_core::{
     activity::{Activity, JobId},
     duration::not_within,
+    platform::Selection,
     space::format_size,
 };
 use tokio::{
@@ -40,38 +41,13 @@ const KEEP: &str = "lightsout.keep";
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A label to match, with any value when `None`.
-pub(crate) type Label = (String, Option<String>);
-
-/// Which containers are jobs.
-#[derive(Clone, Debug)]
-pub(crate) struct Selection {
-    /// All of these labels; none matches every container.
-    pub labels: Vec<Label>,
-    /// Name prefixes of the platform's own infrastructure.
-    pub except: Vec<String>,
-    /// The label that holds the job's id.
-    pub job_label: Option<String>,
-}
-
-impl Selection {
-    fn filters(&self) -> HashMap<String, Vec<String>> {
-        let labels = self.labels.iter().map(|(key, value)| match value {
-            Some(value) => format!("{key}={value}"),
-            None => key.clone(),
-        });
-        HashMap::from([("label".to_owned(), labels.collect())])
-    }
-
-    /// The job of a container with this name and these labels; `None` when it is infrastructure.
-    fn job(&self, name: &str, labels: &HashMap<String, String>) -> Option<JobId> {
-        let name = name.trim_start_matches('/');
-        if self.except.iter().any(|prefix| name.starts_with(prefix.as_str())) {
-            return None;
-        }
-        let id = self.job_label.as_ref().and_then(|key| labels.get(key));
-        Some(JobId(id.map_or_else(|| name.to_owned(), Clone::clone)))
-    }
+/// The labels of a selection, as the engine takes them.
+fn filters(selection: &Selection) -> HashMap<String, Vec<String>> {
+    let labels = selection.labels.iter().map(|(key, value)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => key.clone(),
+    });
+    HashMap::from([("label".to_owned(), labels.collect())])
 }
 
 /// How an engine works, whether its file, its command line or a default says so; `None` where it does not tell.
@@ -212,7 +188,7 @@ impl Engine {
     }
 
     async fn list(&self, selection: &Selection) -> Result<Vec<(String, JobId)>, String> {
-        let mut filters = selection.filters();
+        let mut filters = filters(selection);
         filters.insert("status".into(), ["running", "paused", "restarting"].map(str::to_owned).to_vec());
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let client = self.client().await?;
@@ -221,7 +197,8 @@ impl Engine {
             .into_iter()
             .filter_map(|container| {
                 let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
-                let job = selection.job(&name, &container.labels.unwrap_or_default())?;
+                let labels = container.labels.unwrap_or_default();
+                let job = selection.job(&name, |key| labels.get(key))?;
                 Some((container.id.unwrap_or(name), job))
             })
             .collect())
@@ -229,7 +206,7 @@ impl Engine {
 
     /// Follows the engine's events for ever. Each says that a look is worth while; a start says which job began.
     pub(crate) async fn follow(&self, selection: &Selection, hints: mpsc::Sender<Option<JobId>>) {
-        let mut filters = selection.filters();
+        let mut filters = filters(selection);
         filters.insert("type".into(), vec!["container".into()]);
         filters.insert("event".into(), vec!["start".into(), "die".into()]);
         let mut pause = MIN_PAUSE;
@@ -255,7 +232,7 @@ impl Engine {
                     let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
                     let name = attributes.get("name").cloned().unwrap_or_default();
                     let began = event.action.as_deref() == Some("start");
-                    let job = began.then(|| selection.job(&name, &attributes)).flatten();
+                    let job = began.then(|| selection.job(&name, |key| attributes.get(key))).flatten();
                     if hints.send(job).await.is_err() {
                         return;
                     }

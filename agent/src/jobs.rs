@@ -2,27 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lightsout_core::duration::not_within;
+use lightsout_core::{
+    duration::not_within,
+    platform::{JobProcesses, Selection},
+};
 use tokio::time::timeout;
 
 use crate::{
-    docker::{Engine, Selection},
+    docker::Engine,
     process::{self, Child, Process},
 };
 
 /// How long the engine may take to list, and to kill, the jobs' containers: a deadline is near.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// Which of the processes below a runner's are jobs. The others are the runner's own: who tells the platform is among them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum JobProcesses {
-    /// All of them.
-    Jobs,
-    /// Those below the ones whose name begins with one of these.
-    Reporters(Vec<String>),
-    /// None: its jobs are containers.
-    NoJobs,
-}
 
 /// The processes and containers in which jobs run, held so that they are not taken for others later.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use lightsout_core::{
     },
     duration::not_within,
     exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Request},
-    platform::{HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform},
+    platform::{HostContext, JobSigns, Launch, Quiesce, Requests, RunnerPlatform},
     settings::AgentSettings,
 };
 use lightsout_io::http::{AsRunner, Driver};
@@ -205,9 +205,9 @@ impl PlatformAccess {
         }
     }
 
-    /// The platform's probes, once its token is there.
-    pub(crate) async fn probes(&self) -> Option<Vec<Probe>> {
-        Some(self.open().await.ok()?.probes(&self.context))
+    /// What the platform's probes mean, once its token is there.
+    pub(crate) async fn signs(&self) -> Option<JobSigns> {
+        Some(self.opened().await.ok()?.prober.signs().clone())
     }
 
     /// Drops the token and what was made with it.

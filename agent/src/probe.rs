@@ -1,9 +1,8 @@
-//! Snapshots: every local source of truth is asked, any job wins, any doubt counts as busy.
+//! Snapshots: every local source of truth is asked, and what each saw is reported together. What of it counts as a job the core says.
 
 mod job_pid_files;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,8 +15,8 @@ use lightsout_io::http::Driver;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    docker::{Engine, Selection},
-    jobs::{JobProcesses, Jobs},
+    docker::Engine,
+    jobs::Jobs,
     process::{self, Child},
     runner_process::{KnownRunner, RunnerProcess},
 };
@@ -25,7 +24,7 @@ use lightsout_core::{
     activity::Activity,
     duration::not_within,
     exchange::{Call, ErrorKind},
-    platform::Probe,
+    platform::{JobSigns, Probe, child},
 };
 
 /// How long one question to a runner or a platform may take.
@@ -37,37 +36,11 @@ pub(crate) struct Prober {
     engine: Option<Arc<Engine>>,
     runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
-    /// Which processes below the runner's are jobs.
-    below: JobProcesses,
-    /// Which containers are jobs.
-    containers: Option<Selection>,
+    signs: JobSigns,
     /// Locked for a whole snapshot: one that begins later tells of a later moment.
-    probes: Mutex<Vec<Source>>,
+    probes: Mutex<Vec<Probe>>,
     /// Whether the platform refused the token.
     refused: AtomicBool,
-}
-
-struct Source {
-    kind: Kind,
-    /// Whether what it sees is a job for certain, or the best that can be had.
-    sure: bool,
-}
-
-enum Kind {
-    Containers(Selection),
-    Children(Vec<String>),
-    Files(PathBuf),
-    Runner(Call<Activity>),
-    Call(Call<Activity>),
-}
-
-/// Whether what this probe sees is a job, and not whatever else may run there: a sidecar, a hook, what a job left behind.
-pub(crate) fn is_sure(probe: &Probe) -> bool {
-    match probe {
-        Probe::Containers { labels, .. } => !labels.is_empty(),
-        Probe::Children(names) => !names.is_empty(),
-        Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => true,
-    }
 }
 
 impl Prober {
@@ -77,44 +50,21 @@ impl Prober {
         driver: Arc<Driver>,
         probes: Vec<Probe>,
     ) -> Self {
-        // Where no probe is sure, the best there is has to do for counting jobs.
-        let none_is_sure = !probes.iter().any(is_sure);
-        let (mut names, mut containers) = (None, None);
-        let probes = probes
-            .into_iter()
-            .map(|probe| {
-                let sure = none_is_sure || is_sure(&probe);
-                let kind = match probe {
-                    Probe::Containers { labels, except, job_label } => {
-                        let selection = Selection { labels, except, job_label };
-                        containers = Some(selection.clone());
-                        Kind::Containers(selection)
-                    }
-                    Probe::Children(found) => {
-                        names = Some(found.clone());
-                        Kind::Children(found)
-                    }
-                    Probe::Files { folder } => Kind::Files(folder),
-                    Probe::Runner(call) => Kind::Runner(call),
-                    Probe::Call(call) => Kind::Call(call),
-                };
-                Source { kind, sure }
-            })
-            .collect();
-        let below = match names {
-            Some(names) if !names.is_empty() => JobProcesses::Reporters(names),
-            None if containers.is_some() && engine.is_some() => JobProcesses::NoJobs,
-            Some(_) | None => JobProcesses::Jobs,
-        };
+        let signs = JobSigns::of(&probes, engine.is_some());
         let refused = AtomicBool::new(false);
-        Self { engine, runner, driver, below, containers, probes: Mutex::new(probes), refused }
+        Self { engine, runner, driver, signs, probes: Mutex::new(probes), refused }
+    }
+
+    /// What the probes mean together.
+    pub(crate) fn signs(&self) -> &JobSigns {
+        &self.signs
     }
 
     /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
     pub(crate) async fn snapshot(&self) -> (Activity, bool) {
         let mut probes = self.probes.lock().await;
-        let seen = join_all(probes.iter_mut().map(|source| self.sample(source))).await;
-        (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
+        let seen = join_all(probes.iter_mut().map(|probe| self.sample(probe))).await;
+        (self.signs.together(seen), self.refused.load(Ordering::Relaxed))
     }
 
     /// What the jobs run in now, as far as it can be told.
@@ -123,34 +73,33 @@ impl Prober {
             KnownRunner::Runner(runner) => Some(runner),
             KnownRunner::Nobody | KnownRunner::Unknown => None,
         };
-        let containers = self.engine.clone().zip(self.containers.clone());
-        Jobs::of(runner.as_ref(), &self.below, containers).await
+        let containers = self.engine.clone().zip(self.signs.containers().cloned());
+        Jobs::of(runner.as_ref(), self.signs.below(), containers).await
     }
 
     /// What one source says. Silence is a doubt.
-    async fn sample(&self, source: &mut Source) -> Activity {
-        let name = source.kind.name();
-        let seen = match timeout(LIMIT, self.ask(&mut source.kind)).await {
+    async fn sample(&self, probe: &mut Probe) -> Activity {
+        let (name, remedy) = in_words(probe);
+        match timeout(LIMIT, self.ask(probe)).await {
             Ok(seen) => seen,
-            Err(_) => Activity::Unknown(not_within(format!("{name} did not answer"), LIMIT, source.kind.remedy())),
-        };
-        if source.sure { seen } else { seen.unsure() }
+            Err(_) => Activity::Unknown(not_within(format!("{name} did not answer"), LIMIT, remedy)),
+        }
     }
 
-    async fn ask(&self, source: &mut Kind) -> Activity {
-        match source {
-            Kind::Containers(selection) => match &self.engine {
+    async fn ask(&self, probe: &mut Probe) -> Activity {
+        match probe {
+            Probe::Containers(selection) => match &self.engine {
                 Some(engine) => engine.activity(selection).await,
                 None => Activity::Quiet,
             },
-            Kind::Children(names) => self.children(names),
-            Kind::Files(folder) => {
+            Probe::Children(names) => self.children(names),
+            Probe::Files { folder } => {
                 let folder = folder.clone();
                 let reading = tokio::task::spawn_blocking(move || job_pid_files::activity(&folder));
                 reading.await.unwrap_or_else(|error| Activity::Unknown(error.to_string()))
             }
-            Kind::Call(call) => self.complete(call).await,
-            Kind::Runner(call) => match self.runner.seen() {
+            Probe::Call(call) => self.complete(call).await,
+            Probe::Runner(call) => match self.runner.seen() {
                 KnownRunner::Nobody => Activity::Quiet,
                 KnownRunner::Unknown => unknown_runner(),
                 KnownRunner::Runner(runner) => {
@@ -181,7 +130,8 @@ impl Prober {
         let seen = if names.is_empty() { process::children(runner.pid()) } else { process::descendants(runner.pid()) };
         match seen {
             Ok(children) => {
-                children.into_iter().map(|child| child_activity(&child, names)).fold(Activity::Quiet, Activity::and)
+                let said = children.into_iter().map(|Child { pid, name }| child(pid, name.as_deref(), names));
+                said.fold(Activity::Quiet, Activity::and)
             }
             Err(_) if !runner.alive() => Activity::Quiet,
             Err(error) => Activity::Unknown(format!("cannot read the runner's children: {error}")),
@@ -189,24 +139,16 @@ impl Prober {
     }
 }
 
-impl Kind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Containers(_) => "the Docker engine",
-            Self::Children(_) => "the list of the runner's children",
-            Self::Files(_) => "the folder of the jobs' process id files",
-            Self::Runner(_) => "the runner",
-            Self::Call(_) => "the probe",
+/// What is asked, and what to look at where it does not answer.
+fn in_words(probe: &Probe) -> (&'static str, &'static str) {
+    match probe {
+        Probe::Containers(_) => ("the Docker engine", "is the engine overloaded, or its disk full?"),
+        Probe::Children(_) => ("the list of the runner's children", "is the machine overloaded, or its disk slow?"),
+        Probe::Files { .. } => {
+            ("the folder of the jobs' process id files", "is the machine overloaded, or its disk slow?")
         }
-    }
-
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::Containers(_) => "is the engine overloaded, or its disk full?",
-            Self::Children(_) | Self::Files(_) => "is the machine overloaded, or its disk slow?",
-            Self::Runner(_) => "does it take requests for its metrics?",
-            Self::Call(_) => "is whatever it asks overloaded, or out of reach?",
-        }
+        Probe::Runner(_) => ("the runner", "does it take requests for its metrics?"),
+        Probe::Call(_) => ("the probe", "is whatever it asks overloaded, or out of reach?"),
     }
 }
 
@@ -214,33 +156,9 @@ fn unknown_runner() -> Activity {
     Activity::Unknown("whether a runner runs is not known".into())
 }
 
-/// What a process below the runner says, if only those with these names (all, if there are none) are jobs.
-fn child_activity(child: &Child, names: &[String]) -> Activity {
-    match &child.name {
-        Some(name) if names.is_empty() || names.iter().any(|prefix| name.starts_with(prefix.as_str())) => {
-            Activity::busy(format!("{name}:{}", child.pid))
-        }
-        Some(_) => Activity::Quiet,
-        None if names.is_empty() => Activity::busy(format!("process:{}", child.pid)),
-        None => {
-            Activity::Unknown(format!("process {} below the runner may be a job: its name cannot be read", child.pid))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_child_that_cannot_be_read_is_not_quiet() {
-        let worker = ["Runner.Worker".to_owned()];
-        let child = |name: Option<&str>| Child { pid: 17, name: name.map(str::to_owned) };
-        assert_eq!(child_activity(&child(Some("Runner.Worker")), &worker), Activity::busy("Runner.Worker:17"));
-        assert_eq!(child_activity(&child(Some("sh")), &worker), Activity::Quiet);
-        assert!(matches!(child_activity(&child(None), &worker), Activity::Unknown(_)));
-        assert_eq!(child_activity(&child(None), &[]), Activity::busy("process:17"));
-    }
 
     /// A start-up hook of a runner, or what a job left behind, is its child as well.
     #[tokio::test]

@@ -3,17 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lightsout_core::{activity::Activity, agent::event::Event, platform::Probe};
+use lightsout_core::{agent::event::Event, platform::JobSigns};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
 };
 
 use crate::{
-    docker::{Engine, Selection},
+    docker::Engine,
     input::{Input, Inputs},
     platform_access::PlatformAccess,
-    probe::is_sure,
 };
 
 /// The pause before the platform is asked again which containers are jobs.
@@ -63,7 +62,8 @@ async fn after(pause: Duration, awaited: impl Future<Output = ()>) {
 
 async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, inputs: Inputs, hint: Arc<Notify>) {
     // No platform whose jobs are no containers learns anything from a container.
-    let Some(WatchedContainers { selection, sure }) = jobs_containers(&platform).await else { return };
+    let signs = signs(&platform).await;
+    let Some(selection) = signs.containers().cloned() else { return };
     let (hints, mut hinted) = mpsc::channel(16);
     tokio::spawn(async move { engine.follow(&selection, hints).await });
     let mut passed_on = None;
@@ -73,9 +73,7 @@ async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, i
             && passed_on.is_none_or(|at: Instant| at.elapsed() >= HINTS)
         {
             passed_on = Some(Instant::now());
-            let seen = Activity::busy(job.0);
-            let seen = if sure { seen } else { seen.unsure() };
-            if inputs.send(Input::Event(Event::Activity(seen))).await.is_err() {
+            if inputs.send(Input::Event(Event::Activity(signs.began(job)))).await.is_err() {
                 return;
             }
         }
@@ -83,27 +81,11 @@ async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, i
     }
 }
 
-/// The containers that are worth a look.
-struct WatchedContainers {
-    selection: Selection,
-    /// Whether such a container is a job for certain, or the best sign there is.
-    sure: bool,
-}
-
-/// Which containers are jobs, if any are; asked for until the platform's token is there.
-async fn jobs_containers(platform: &PlatformAccess) -> Option<WatchedContainers> {
+/// What counts as a job; asked for until the platform's token is there.
+async fn signs(platform: &PlatformAccess) -> JobSigns {
     loop {
-        if let Some(probes) = platform.probes().await {
-            let none_is_sure = !probes.iter().any(is_sure);
-            return probes.into_iter().find_map(|probe| {
-                let sure = none_is_sure || is_sure(&probe);
-                match probe {
-                    Probe::Containers { labels, except, job_label } => {
-                        Some(WatchedContainers { selection: Selection { labels, except, job_label }, sure })
-                    }
-                    Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => None,
-                }
-            });
+        if let Some(signs) = platform.signs().await {
+            return signs;
         }
         tokio::time::sleep(RETRY).await;
     }

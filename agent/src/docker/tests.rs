@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use lightsout_core::platform::JobProcesses;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,9 +13,9 @@ use tokio::{
 };
 
 use super::*;
-use crate::jobs::{JobProcesses, Jobs};
+use crate::jobs::Jobs;
 
-const EVERY: Selection = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
+const EVERY: Selection = Selection::ALL;
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
 /// An engine that tells its version and what it was started with, and then does as the test says.

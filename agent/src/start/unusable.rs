@@ -4,14 +4,11 @@ use std::path::Path;
 
 use lightsout_core::{
     agent::unusable::Found,
+    platform::Selection,
     settings::{AgentSettings, DockerSettings},
 };
 
-use crate::{
-    docker::{Engine, Selection},
-    process::Process,
-    runner_process::any_runner,
-};
+use crate::{docker::Engine, process::Process, runner_process::any_runner};
 
 /// Looks for whatever a runner, or a job of one, may have left. `looked` is what an agent finds of its own runner.
 pub(super) async fn look(
@@ -37,7 +34,6 @@ async fn containers(settings: &AgentSettings) -> Result<Vec<String>, String> {
     if !*enabled || !socket.exists() {
         return Ok(Vec::new());
     }
-    let all = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
-    let listed = Engine::new(socket).containers(&all).await;
+    let listed = Engine::new(socket).containers(&Selection::ALL).await;
     listed.map_err(|why| format!("the engine at {} does not answer: {why}", socket.display()))
 }

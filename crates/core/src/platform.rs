@@ -16,6 +16,7 @@ pub mod job_pid_file;
 mod needs;
 mod none;
 mod paged_queue;
+mod probe;
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
@@ -31,7 +32,6 @@ use secrecy::SecretString;
 
 use self::webhook::Webhook;
 use crate::{
-    activity::Activity,
     exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Text},
     settings::{Key, Section, Variable},
 };
@@ -40,6 +40,7 @@ pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSetting
 pub use job_filter::{JobFilter, Jobs};
 pub use needs::{RunnerNeeds, RunnerVersion};
 pub(crate) use none::NoPlatform;
+pub use probe::{JobProcesses, JobSigns, Probe, Selection, child};
 pub(crate) use version::says_too_old;
 pub use version::{KnownVersions, RegisterFor, Versions};
 pub use waits::{MOST as MOST_WAITS, Waits};
@@ -281,35 +282,6 @@ pub enum UndrainBy {
     Relaunch,
     /// By [`RunnerPlatform::undrain_call`].
     Call,
-}
-
-/// One source of truth about what runs on the instance. All are asked; any job wins, any doubt counts as busy.
-pub enum Probe {
-    /// Running containers that carry all of these labels (a value of `None`: any value), but not those named in
-    /// `except`. Each is a job; `job_label` names the label that holds the job's id, else the container's name stands
-    /// for it.
-    Containers {
-        /// Labels to match; empty matches every container.
-        labels: Vec<(String, Option<String>)>,
-        /// Name prefixes of the platform's own infrastructure.
-        except: Vec<String>,
-        /// The label that holds the job's id.
-        job_label: Option<String>,
-    },
-    /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
-    Children(Vec<String>),
-    /// PID files that jobs leave in a folder: each regular file names the process of one job, as
-    /// [`job_pid_file::JobPidFile`] reads it. One whose process is gone is removed and counts for nothing; without
-    /// the folder there has been no job yet.
-    Files {
-        /// Where the PID files are.
-        folder: PathBuf,
-    },
-    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is
-    /// nothing to ask.
-    Runner(Call<Activity>),
-    /// A question to someone else (the platform, a program of the user's) whose answer is the activity.
-    Call(Call<Activity>),
 }
 
 /// The agent's side of a platform.

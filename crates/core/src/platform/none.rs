@@ -2,7 +2,7 @@
 
 use super::{
     DrainBy, DrainRules, HostContext, Probe, Ready, RegisterFor, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets,
-    Signal, UndrainBy, Versions, answer,
+    Selection, Signal, UndrainBy, Versions, answer,
 };
 use crate::exchange::{Call, ErrorKind, ExchangeError};
 
@@ -59,7 +59,7 @@ impl RunnerPlatform for NoPlatform {
     }
 
     fn probes(&self, _: &HostContext) -> Vec<Probe> {
-        let containers = Probe::Containers { labels: Vec::new(), except: Vec::new(), job_label: None };
+        let containers = Probe::Containers(Selection::ALL);
         vec![containers, Probe::Children(Vec::new())]
     }
 }

@@ -6,7 +6,7 @@ use lightsout_core::{
     activity::{Activity, JobId},
     exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Output, Program},
     platform::{
-        Demand, DrainBy, Drained, HostContext, Probe, Queue, Reading, RunnerPlatform, Signal, UndrainBy,
+        Demand, DrainBy, Drained, HostContext, Probe, Queue, Reading, RunnerPlatform, Selection, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
     },
     settings::Argv,
@@ -154,7 +154,7 @@ fn every_program_knows_where_it_is() {
     let busy = |probes: Vec<Probe>| {
         probes.into_iter().find_map(|probe| match probe {
             Probe::Call(call) => Some(call),
-            Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) => None,
+            Probe::Containers(_) | Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) => None,
         })
     };
     let runner = full();
@@ -250,7 +250,8 @@ fn busy_answers_by_its_exit() {
 #[test]
 fn the_probes_are_those_that_were_asked_for() {
     let probes = full().probes(&host());
-    let [Probe::Containers { labels, except, job_label: None }, Probe::Children(names), Probe::Call(_)] = &probes[..]
+    let [Probe::Containers(Selection { labels, except, job_label: None }), Probe::Children(names), Probe::Call(_)] =
+        &probes[..]
     else {
         panic!("other probes")
     };

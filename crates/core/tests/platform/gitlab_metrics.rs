@@ -53,7 +53,7 @@ fn probe() -> lightsout_core::exchange::Call<Activity> {
     let probes = GitLabRunner::new(settings(), "glrt-x".into()).expect("a runner").probes(&host());
     let ask = probes.into_iter().find_map(|probe| match probe {
         Probe::Runner(call) => Some(call),
-        Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Call(_) => None,
+        Probe::Containers(_) | Probe::Children(_) | Probe::Files { .. } | Probe::Call(_) => None,
     });
     ask.expect("a metrics probe")
 }

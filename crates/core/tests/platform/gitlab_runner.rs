@@ -3,7 +3,7 @@
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
-        Config, DrainBy, HostContext, Launch, Probe, RunnerConfig, RunnerPlatform, Signal, UndrainBy,
+        Config, DrainBy, HostContext, Launch, Probe, RunnerConfig, RunnerPlatform, Selection, Signal, UndrainBy,
         gitlab::{Executor, Extra, GitLabRunner, GitLabRunnerSettings, base_url, system_id},
     },
     settings::WholeSeconds,
@@ -295,7 +295,7 @@ proptest! {
 #[test]
 fn the_probes_cover_containers_metrics_and_a_shells_children() {
     let probes = open(settings()).probes(&host());
-    let [Probe::Containers { labels, except, job_label }, Probe::Runner(_)] = &probes[..] else {
+    let [Probe::Containers(Selection { labels, except, job_label }), Probe::Runner(_)] = &probes[..] else {
         panic!("other probes")
     };
     let label = |name: &str, value: &str| (format!("com.gitlab.gitlab-runner.{name}"), Some(value.to_owned()));
@@ -305,7 +305,7 @@ fn the_probes_cover_containers_metrics_and_a_shells_children() {
 
     let shell = GitLabRunnerSettings { executor: Executor::Shell, ..settings() };
     let probes = open(shell).probes(&HostContext { metrics: None, ..host() });
-    assert!(matches!(&probes[..], [Probe::Containers { .. }, Probe::Children(any)] if any.is_empty()));
+    assert!(matches!(&probes[..], [Probe::Containers(_), Probe::Children(any)] if any.is_empty()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use lightsout_core::{
         Call, EffectId, EffectResult, ErrorKind, ExchangeError, ExchangeStep, Reply, Request, Text, Unreachable,
     },
     platform::{
-        DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
+        DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Selection, Signal, UndrainBy,
         spacelift::{PoolSecrets, SpaceliftRunner, SpaceliftRunnerSettings, VariableName},
     },
 };
@@ -293,7 +293,9 @@ fn without_a_key_the_exit_is_the_proof() {
     assert_eq!(runner.drain_rules().abort, Signal::Term);
     assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
     let probes = runner.probes(&host());
-    let [Probe::Containers { labels, except, job_label: None }] = &probes[..] else { panic!("other probes") };
+    let [Probe::Containers(Selection { labels, except, job_label: None })] = &probes[..] else {
+        panic!("other probes")
+    };
     assert!(labels.is_empty(), "any container is a run");
     assert_eq!(except[..], ["datadog"]);
 }

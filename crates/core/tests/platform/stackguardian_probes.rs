@@ -4,7 +4,7 @@ use lightsout_core::{
     activity::Activity,
     exchange::{Call, ExchangeStep, Reply},
     platform::{
-        Probe, RunnerPlatform,
+        Probe, RunnerPlatform, Selection,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
 };
@@ -21,7 +21,7 @@ use crate::{
 /// What the two probes that ask say: the ECS agent's introspection, and StackGuardian's counts.
 fn ask_probes(runner: &StackGuardianRunner) -> (Call<Activity>, Call<Activity>) {
     let mut probes = runner.probes(&host()).into_iter();
-    let Some(Probe::Containers { labels, except, job_label }) = probes.next() else { panic!("containers") };
+    let Some(Probe::Containers(Selection { labels, except, job_label })) = probes.next() else { panic!("containers") };
     assert_eq!(labels, [("com.amazonaws.ecs.task-arn".to_owned(), None)]);
     assert_eq!(except, ["ecs-agent", "fluentbit-agent"]);
     assert_eq!(job_label.as_deref(), Some("com.amazonaws.ecs.task-arn"));
@@ -129,7 +129,7 @@ fn the_ecs_agent_tells_its_tasks_and_stopped_ones_are_none() {
         assert!(matches!(introspected(answer), Activity::Unknown(_)));
     }
     let without = open(StackGuardianRunnerSettings { introspection: None, ..settings() });
-    assert!(matches!(&without.probes(&host())[..], [Probe::Containers { .. }, Probe::Call(_)]));
+    assert!(matches!(&without.probes(&host())[..], [Probe::Containers(_), Probe::Call(_)]));
 }
 
 const WORDS: &[&str] =

@@ -7,8 +7,8 @@ use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program},
     platform::{
-        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings, Signal,
-        Versions, answer, answer::excerpt,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, RunnerSettings, Selection,
+        Signal, Versions, answer, answer::excerpt,
     },
     settings::Argv,
 };
@@ -156,7 +156,7 @@ impl RunnerPlatform for CommandRunner {
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = Vec::new();
         if let Some(labels) = &self.settings.containers {
-            probes.push(Probe::Containers { labels: labels.clone(), except: Vec::new(), job_label: None });
+            probes.push(Probe::Containers(Selection { labels: labels.clone(), ..Selection::ALL }));
         }
         if self.settings.children {
             probes.push(Probe::Children(Vec::new()));

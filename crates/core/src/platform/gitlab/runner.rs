@@ -12,7 +12,8 @@ use crate::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, ExchangeStep, Method, Reply, Request,
     },
     platform::{
-        DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Versions,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Selection,
+        Versions,
         answer::{self, Remedies, RequestContext},
     },
 };
@@ -142,14 +143,14 @@ impl RunnerPlatform for GitLabRunner {
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let label = |name: &str| format!("com.gitlab.gitlab-runner.{name}");
-        let mut probes = vec![Probe::Containers {
+        let mut probes = vec![Probe::Containers(Selection {
             labels: vec![
                 (label("managed"), Some("true".to_owned())),
                 (label("runner.system_id"), Some(system_id(&host.instance_id))),
             ],
             except: Vec::new(),
             job_label: Some(label("job.id")),
-        }];
+        })];
         probes.extend(host.metrics.as_deref().map(|address| Probe::Runner(metrics::probe(address))));
         if self.settings.executor == Executor::Shell {
             probes.push(Probe::Children(Vec::new()));

@@ -17,7 +17,7 @@ use crate::{
     activity::{Activity, JobId},
     exchange::{Call, ErrorKind, ExchangeError, Text},
     platform::{
-        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Selection, Versions,
         answer::{self, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::Transition,
@@ -177,11 +177,11 @@ impl RunnerPlatform for SpaceliftRunner {
     }
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
-        let mut probes = vec![Probe::Containers {
+        let mut probes = vec![Probe::Containers(Selection {
             labels: Vec::new(),
             except: self.settings.ignore_containers.iter().map(ToString::to_string).collect(),
             job_label: None,
-        }];
+        })];
         if let Some(client) = &self.client {
             let (question, instance) = (Pool::question(client.worker_pool()), host.instance_id.clone());
             let busy = client.call(

@@ -13,7 +13,8 @@ use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
-        DrainRules, Drained, File, HostContext, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Versions,
+        DrainRules, Drained, File, HostContext, Launch, Probe, RegisterFor, RunnerPlatform, RunnerSettings, Selection,
+        Versions,
         answer::{self, Remedies, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},
@@ -267,11 +268,11 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let label = "com.amazonaws.ecs.task-arn".to_owned();
-        let mut probes = vec![Probe::Containers {
+        let mut probes = vec![Probe::Containers(Selection {
             labels: vec![(label.clone(), None)],
             except: ["ecs-agent", "fluentbit-agent"].map(str::to_owned).into(),
             job_label: Some(label),
-        }];
+        })];
         probes.extend(self.settings.introspection.as_ref().map(|at| Probe::Runner(introspection::probe(at))));
         let api = self.api.clone();
         let counts = Self::about(
