@@ -84,7 +84,6 @@ impl World {
                 }
             }
             HostEffect::Pause(pause) => self.now = self.now + pause,
-            HostEffect::NoteJobs | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
             HostEffect::FindProgram => self.ledger.seen(Part::Program),
             HostEffect::OpenPlatform => {
                 self.ledger.seen(Part::Token);
@@ -93,7 +92,10 @@ impl World {
             HostEffect::LookForCleaning if self.cleaning => {
                 return HostResult::Done(Err("room is still being made".into()));
             }
-            HostEffect::LookForCleaning => {}
+            HostEffect::LookForCleaning
+            | HostEffect::NoteJobs
+            | HostEffect::ForgetToken
+            | HostEffect::ReleaseClients => {}
             HostEffect::LookForRoom => {
                 self.ledger.looked_for_room(self.full);
                 return HostResult::Room(if self.full { Room::Short("full".into()) } else { Room::Enough });
