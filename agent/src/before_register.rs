@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{agent::host::Prepared, duration::format_about, duration::not_within, exchange::Text};
+use lightsout_core::{
+    agent::host::Prepared, duration::format_about, duration::not_within, exchange::Text, settings::Argv,
+};
 use lightsout_io::files::replace;
 use tokio::time::Instant;
 
@@ -45,7 +47,7 @@ const CHARS: usize = 600;
 
 /// Runs the program, and finds it again.
 pub(crate) struct BeforeRegister {
-    argv: Vec<String>,
+    argv: Argv,
     /// All that the program finds in its environment.
     environment: BTreeMap<String, Text>,
     /// Whether it gets a systemd unit of its own.
@@ -61,7 +63,7 @@ impl BeforeRegister {
     /// # Errors
     /// When it cannot be told which boot this is.
     pub(crate) fn new(
-        argv: Vec<String>,
+        argv: Argv,
         environment: BTreeMap<String, Text>,
         unit: bool,
         folder: PathBuf,
@@ -79,7 +81,7 @@ impl BeforeRegister {
         };
         // What it says and is called with may hold secrets. Its output stays where it is, and log and certificate have the end of it without what
         // looks like one; a tag has the program and how it ended.
-        let program = self.program();
+        let program = self.argv.program();
         let how = match ended {
             End::Exit(0) => {
                 tracing::info!(program, waited = format_about(begun.elapsed()), "agent.before_register succeeded");
@@ -100,11 +102,6 @@ impl BeforeRegister {
         // Not a warning: a departure repeats those.
         tracing::info!(program, "agent.before_register: {said}");
         Prepared::Failed(format!("{program}: {how}; its output is in {output}"))
-    }
-
-    /// Its path, without its arguments.
-    fn program(&self) -> &str {
-        self.argv.first().map_or("", String::as_str)
     }
 
     async fn end(&self, within: Duration) -> Result<End, String> {
@@ -135,7 +132,7 @@ impl BeforeRegister {
 
     async fn start(&self) -> Result<Claim, String> {
         self.make_folder().map_err(|error| format!("{}: {error}", self.folder.display()))?;
-        tracing::info!(program = self.program(), "agent.before_register begins");
+        tracing::info!(program = self.argv.program(), "agent.before_register begins");
         if self.unit {
             self.start_unit().await?;
         } else {
@@ -157,7 +154,7 @@ impl BeforeRegister {
         let mut command = tokio::process::Command::new("/bin/sh");
         command
             .args(["-c", STARTER, "lightsout-before-register", "-"])
-            .args(&self.argv)
+            .args(&*self.argv)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value.expose())))
             .current_dir(self.boot_folder())

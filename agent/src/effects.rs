@@ -20,6 +20,7 @@ use lightsout_core::{
     duration::not_within,
     exchange::{ErrorKind, ExchangeError},
     platform::Launch,
+    settings::Argv,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -59,7 +60,7 @@ pub(crate) struct Effects {
     pub life_sign: LifeSign,
     /// The operator's own program for each boot, if there is one.
     pub before_register: Option<Arc<BeforeRegister>>,
-    pub power_off: Arc<[String]>,
+    pub power_off: Argv,
     pub inputs: Inputs,
     /// Entries on their way to the disk, in order.
     pub journal: mpsc::UnboundedSender<(EffectId, JournalEntry)>,
@@ -248,11 +249,9 @@ impl Effects {
     async fn power_off(&self) -> Result<(), CloudError> {
         let failed = |why: String| Err(CloudError::new(CloudErrorKind::Other, why));
         tracing::error!(command = ?self.power_off, "switching the machine off: no gentler way worked");
-        let Some((program, arguments)) = self.power_off.split_first() else {
-            let why = "agent.power_off is empty: nothing is left to try; write [\"systemctl\", \"poweroff\"]";
-            return Err(CloudError::new(CloudErrorKind::Denied, why));
-        };
-        let running = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).status();
+        let program = self.power_off.program();
+        let running =
+            tokio::process::Command::new(program).args(self.power_off.arguments()).kill_on_drop(true).status();
         match tokio::time::timeout(POWER_OFF_TIMEOUT, running).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => failed(format!("{program}: {status}")),

@@ -235,7 +235,7 @@ pub(crate) async fn run_on(
         space: Arc::clone(&space),
         life_sign: life_sign.clone(),
         before_register,
-        power_off: settings.power_off.clone().into(),
+        power_off: settings.power_off.clone(),
         inputs: inputs.clone(),
         journal: entries,
         launch: Arc::default(),

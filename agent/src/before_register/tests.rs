@@ -1,7 +1,7 @@
 use super::*;
 
 fn program(folder: &tempfile::TempDir, script: &str) -> BeforeRegister {
-    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec().try_into().unwrap();
     let environment = BTreeMap::from([
         ("PATH".to_owned(), Text::from("/usr/bin:/bin")),
         ("HERE".to_owned(), Text::from(folder.path().display().to_string())),
@@ -69,7 +69,7 @@ async fn how_it_failed_is_told_without_its_words_and_these_without_secrets() {
     let why = failed("kill -9 $$", LONG).await;
     assert!(why.contains("exit status 137 (signal 9); its output"), "{why}");
     let folder = tempfile::tempdir().unwrap();
-    let missing = BeforeRegister { argv: vec!["/no/such/program".into()], ..program(&folder, "") };
+    let missing = BeforeRegister { argv: vec!["/no/such/program".into()].try_into().unwrap(), ..program(&folder, "") };
     let told = missing.run(LONG).await;
     assert!(matches!(&told, Prepared::Failed(why) if why.contains("exit status 127")), "{told:?}");
     assert_eq!(missing.run(LONG).await, told, "and is told again to whoever asks later");

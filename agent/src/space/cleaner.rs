@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{duration::not_within, exchange::Text};
+use lightsout_core::{duration::not_within, exchange::Text, settings::Argv};
 use rustix::{
     io::{FdFlags, fcntl_setfd},
     process::{Pid, Signal, kill_process_group},
@@ -38,7 +38,7 @@ const LAST_WORDS: u64 = 16 << 10;
 /// Runs the program.
 pub(crate) struct Cleaner {
     /// The program and its arguments.
-    pub argv: Vec<String>,
+    pub argv: Argv,
     /// All that it finds in its environment.
     pub environment: BTreeMap<String, Text>,
     /// Whether it gets a scope of systemd's of its own.
@@ -51,7 +51,7 @@ impl Cleaner {
     /// Runs it to its end, or kills it after so long; what became of it. It inherits the lock, and so does whatever it starts: an agent that
     /// comes after this one knows whether it goes on.
     pub(super) async fn run(&self, lock: &File, limit: Duration) -> String {
-        let program = self.argv.first().map_or("", String::as_str);
+        let program = self.argv.program();
         let how = match self.end(lock, limit).await {
             Ok(Some(status)) if status.success() => return "agent.clean has done its work".into(),
             Ok(Some(status)) => status.to_string(),
@@ -115,7 +115,7 @@ impl Cleaner {
             command
         };
         command
-            .args(&self.argv)
+            .args(&*self.argv)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value.expose())))
             .process_group(0)

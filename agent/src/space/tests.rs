@@ -21,7 +21,7 @@ fn space(folder: &TempDir, program: &str) -> Arc<Space> {
         },
         folders: vec![folder.path().join("full")],
         clean: Some(Cleaner {
-            argv: vec![file.display().to_string()],
+            argv: vec![file.display().to_string()].try_into().unwrap(),
             environment: BTreeMap::from([("PATH".to_owned(), std::env::var("PATH").unwrap().into())]),
             unit: false,
             output: folder.path().join("clean.output"),

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!((settings.slots, settings.launch_hook.as_deref()), (3, Some(LAUNCH_HOOK)));
         assert_eq!(settings.policy.idle_timeout, Some(Duration::from_millis(8_500)));
         assert_eq!(settings.metrics.as_deref(), Some("127.0.0.1:9252"));
-        assert_eq!(settings.power_off, ["/opt/lightsout", "machine-off", dir.to_str().unwrap()]);
+        assert_eq!(settings.power_off[..], ["/opt/lightsout", "machine-off", dir.to_str().unwrap()]);
         assert!(!settings.docker.enabled);
         let gitlab = gitlab_of(&*settings.platform);
         assert_eq!((gitlab.url.as_str(), gitlab.executor.as_str()), ("http://127.0.0.1:2", "shell"));

@@ -13,7 +13,7 @@ pub use self::{
 };
 
 use super::{
-    Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, RunnerEnvironment, Side,
+    Argv, Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, RunnerEnvironment, Side,
     keys::names,
     platform,
     reader::{Layer, Report, Section},
@@ -83,8 +83,8 @@ pub struct AgentSettings {
     pub slots: u32,
     /// Where the runner serves its metrics, as `host:port`. Default `127.0.0.1:9252`; `None` when switched off.
     pub metrics: Option<String>,
-    /// The operator's own program for each boot, and its arguments.
-    pub before_register: Option<Vec<String>>,
+    /// The operator's own program for each boot.
+    pub before_register: Option<Argv>,
     /// The termination hook's name; `None`: the agent finds it.
     pub hook: Option<String>,
     /// The launch hook that is this agent's to answer; `None`: no launch is held off for it.
@@ -94,9 +94,9 @@ pub struct AgentSettings {
     /// Folders whose file systems count beside those of `state_dir` and the container engine.
     pub disk_paths: Vec<PathBuf>,
     /// The operator's own program that makes room between jobs; `None`: the engine's leavings are removed.
-    pub clean: Option<Vec<String>>,
+    pub clean: Option<Argv>,
     /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
-    pub power_off: Vec<String>,
+    pub power_off: Argv,
     /// Whether the runner gets a systemd unit of its own.
     pub runner_unit: RunnerUnit,
     /// As whom the runner runs, and what it finds in its environment.
@@ -166,7 +166,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
     let cloud = agent.program("cloud").map(Vec::from).unwrap_or_default();
-    let before_register = agent.program("before_register").map(Vec::from);
+    let before_register = agent.program("before_register");
     let policy = policy(&agent);
     let state_dir = agent.absolute("state_dir").map_or_else(|| "/var/lib/lightsout".into(), PathBuf::from);
     let socket = agent.absolute("socket").map_or_else(|| "/run/lightsout/agent.sock".into(), PathBuf::from);
@@ -176,8 +176,8 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let launch_hook = agent.text("launch_hook");
     let space = space(&agent);
     let disk_paths = disk_paths(&agent);
-    let clean = agent.program("clean").map(Vec::from);
-    let power_off = agent.program("power_off").map_or_else(|| vec!["systemctl".into(), "poweroff".into()], Vec::from);
+    let clean = agent.program("clean");
+    let power_off = agent.program("power_off").unwrap_or_else(|| Argv::of("systemctl", &["poweroff"]));
     let runner_unit = runner_unit(&agent);
     let runner_environment = RunnerEnvironment::read(&agent);
     let metadata_guard = metadata_guard(&agent);

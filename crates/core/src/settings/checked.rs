@@ -154,14 +154,19 @@ impl<T> Deref for NonEmpty<T> {
 pub struct Argv(Vec<String>);
 
 impl Argv {
-    /// A default: a program without arguments.
-    pub(crate) fn of(program: &'static str) -> Self {
-        Self(vec![program.to_owned()])
+    /// A default.
+    pub(crate) fn of(program: &'static str, arguments: &[&'static str]) -> Self {
+        Self([program].iter().chain(arguments).map(|&word| word.to_owned()).collect())
     }
 
     /// The program: by its path, or by a name that is looked up in `PATH`.
     pub fn program(&self) -> &str {
         self.0.first().map_or("", String::as_str)
+    }
+
+    /// What stands behind it.
+    pub fn arguments(&self) -> &[String] {
+        self.0.get(1..).unwrap_or_default()
     }
 }
 

@@ -46,7 +46,7 @@ fn an_agent_needs_a_platform_only() {
     assert_eq!(settings.state_dir.to_str(), Some("/var/lib/lightsout"));
     assert_eq!(settings.socket.to_str(), Some("/run/lightsout/agent.sock"));
     assert_eq!((settings.slots, settings.metrics.as_deref(), settings.hook), (1, Some("127.0.0.1:9252"), None));
-    assert_eq!(settings.power_off, ["systemctl", "poweroff"]);
+    assert_eq!(settings.power_off[..], ["systemctl", "poweroff"]);
     assert_eq!(settings.runner_unit, RunnerUnit::Auto);
     assert_eq!((settings.docker, settings.imds), (DockerSettings::default(), ImdsSettings::default()));
     let Config { settings, secrets } = runner_of::<platform::gitlab::GitLabRunnerSettings>(&*settings.platform);

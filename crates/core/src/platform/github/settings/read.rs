@@ -195,7 +195,8 @@ pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerC
         s.valid("runner_group_id", check_group_of(owner, runner_group_id));
     }
     let work_folder = s.non_blank("work_folder").unwrap_or_else(|| NonBlank::of("_work"));
-    let program = if s.has("program") { s.program("program") } else { Some(Argv::of("/opt/actions-runner/run.sh")) };
+    let program =
+        if s.has("program") { s.program("program") } else { Some(Argv::of("/opt/actions-runner/run.sh", &[])) };
     let program = program.and_then(|argv| s.valid("program", RunnerProgram::try_from(argv)));
     s.finish();
     let (registration, token) = registration?;
