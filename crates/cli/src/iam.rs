@@ -180,3 +180,18 @@ fn as_text(difference: &Difference) -> String {
         too_wide.len()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::{Cli, Command};
+
+    #[test]
+    fn the_flag_for_a_workstation_goes_by_its_old_name_too() {
+        for flag in ["--workstation", "--desk"] {
+            let cli = Cli::try_parse_from(["lightsout", "iam", "--config", "scaler.toml", flag]).expect(flag);
+            assert!(matches!(cli.command, Command::Iam(args) if args.workstation), "{flag}");
+        }
+    }
+}
