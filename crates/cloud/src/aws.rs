@@ -129,7 +129,10 @@ fn membership(state: Option<&str>, protected: bool) -> Membership {
         Some(state) if state.trim_start_matches("Warmed:").starts_with("Terminat") => {
             Membership::Terminating { waiting: false }
         }
-        Some(state) if state.starts_with("Warmed:") => Membership::Warm { waiting: state == "Warmed:Pending:Wait" },
+        Some(state) if state.starts_with("Warmed:Pending") => {
+            Membership::Warming { waiting: state == "Warmed:Pending:Wait" }
+        }
+        Some(state) if state.starts_with("Warmed:") => Membership::Warm,
         // Pending*, and words that are newer than this program: not in service, so not served.
         Some(state) => Membership::Pending { waiting: state == "Pending:Wait" },
     }

@@ -169,11 +169,13 @@ impl Listed {
 /// An instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {
-    /// In a warm pool, or on its way into one: it does not count towards the desired capacity, and may be stopped at any moment.
-    Warm {
+    /// On its way into a warm pool (`Warmed:Pending*`): it does not count towards the desired capacity.
+    Warming {
         /// Whether a launch hook holds it off (`Warmed:Pending:Wait`).
         waiting: bool,
     },
+    /// In a warm pool: it does not count towards the desired capacity, and may be stopped at any moment.
+    Warm,
     /// On its way into service (`Pending*`).
     Pending {
         /// Whether a launch hook holds it off (`Pending:Wait`).
@@ -199,8 +201,9 @@ impl Membership {
     /// Where that is, as a sentence about the instance.
     pub fn in_words(self) -> &'static str {
         match self {
-            Self::Warm { waiting: true } => "it is on its way into the warm pool, and a launch hook waits",
-            Self::Warm { waiting: false } => "it is in the warm pool",
+            Self::Warming { waiting: true } => "it is on its way into the warm pool, and a launch hook waits",
+            Self::Warming { waiting: false } => "it is on its way into the warm pool",
+            Self::Warm => "it is in the warm pool",
             Self::Pending { waiting: true } => "it is on its way into service, and a launch hook waits",
             Self::Pending { waiting: false } => "it is on its way into service",
             Self::InService { protected: true } => "it is in service",

@@ -198,7 +198,7 @@ fn of_member(membership: Membership, outside: &'static str) -> Option<Judgement>
         Membership::Outside => Judgement::warning(outside),
         Membership::InService { .. } => Judgement::ok("in service"),
         Membership::Pending { .. } => Judgement::ok("on its way into service"),
-        Membership::Warm { .. } => Judgement::ok("in a warm pool"),
+        Membership::Warming { .. } | Membership::Warm => Judgement::ok("in a warm pool"),
         Membership::Standby => Judgement::ok("in standby"),
         Membership::Terminating { .. } => Judgement::ok("on its way out"),
     }

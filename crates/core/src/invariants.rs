@@ -1,9 +1,8 @@
 //! What must hold for one instance, whoever looks: each rule is stated here once, and nowhere else.
 //!
 //! A [`Ledger`] is told what happens to an instance, in facts and not in verdicts, and keeps the first violation. The model checker and the
-//! properties tell it all; the simulator what its world has: runners, endings, capacity, jobs. The fleet tests see whole programs from outside, where
-//! these facts are not to be had of each instance: of a whole fleet they check what follows, that no job is lost and that no more of the capacity is
-//! given back than instances ended, and name the [`Violation`].
+//! properties tell it all; the simulator what its world has: runners, endings, capacity, jobs. The fleet tests see whole programs from outside: they tell
+//! it what the events of a fleet say of each instance, its place, its first job, what it gave back of the capacity, and the jobs that were lost with it.
 
 use std::{fmt, time::Duration};
 
@@ -195,7 +194,7 @@ impl Ledger {
     ) {
         self.check(!another, Violation::TwoRunners);
         self.check(
-            !matches!(membership, Membership::Warm { .. } | Membership::Pending { .. }),
+            !matches!(membership, Membership::Warming { .. } | Membership::Warm | Membership::Pending { .. }),
             Violation::StartedTooEarly,
         );
         let unprotected = membership == Membership::InService { protected: false };
@@ -228,7 +227,7 @@ impl Ledger {
         self.check(!self.lowered, Violation::LoweredTwice);
         let counted = match membership {
             Membership::Pending { .. } | Membership::InService { .. } | Membership::Terminating { .. } => true,
-            Membership::Warm { .. } | Membership::Standby | Membership::Outside => false,
+            Membership::Warming { .. } | Membership::Warm | Membership::Standby | Membership::Outside => false,
         };
         self.check(counted, Violation::LoweredUncounted);
         self.lowered = true;

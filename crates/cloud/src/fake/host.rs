@@ -142,7 +142,8 @@ impl Host for FakeHost {
             inside(state)?;
             match &mut state.membership {
                 Membership::InService { protected } => *protected = on,
-                Membership::Warm { .. }
+                Membership::Warming { .. }
+                | Membership::Warm
                 | Membership::Pending { .. }
                 | Membership::Standby
                 | Membership::Terminating { .. }
@@ -188,9 +189,8 @@ impl Host for FakeHost {
 
     fn complete_launch_hook(&self) -> CloudFuture<'_, ()> {
         Box::pin(self.script.call(HostCall::CompleteLaunchHook, |state| {
-            let warm = matches!(held(state)?, Membership::Warm { .. });
-            state.membership =
-                if warm { Membership::Warm { waiting: false } } else { Membership::InService { protected: true } };
+            let warm = matches!(held(state)?, Membership::Warming { .. } | Membership::Warm);
+            state.membership = if warm { Membership::Warm } else { Membership::InService { protected: true } };
             Ok(())
         }))
     }
@@ -208,7 +208,7 @@ impl Host for FakeHost {
         let always_lowers = self.capabilities.leaving_lowers_capacity;
         Box::pin(self.script.call(HostCall::Leave(how), move |state| {
             inside(state)?;
-            if let Membership::Terminating { .. } | Membership::Warm { .. } = state.membership {
+            if let Membership::Terminating { .. } | Membership::Warming { .. } | Membership::Warm = state.membership {
                 return Err(in_progress());
             }
             if how == Leave::Decrement && state.group_size.desired <= state.group_size.min {
@@ -236,7 +236,8 @@ impl Host for FakeHost {
             // Past the group nothing is held off.
             state.membership = match state.membership {
                 Membership::Outside => Membership::Outside,
-                Membership::Warm { .. }
+                Membership::Warming { .. }
+                | Membership::Warm
                 | Membership::Pending { .. }
                 | Membership::InService { .. }
                 | Membership::Standby
@@ -269,7 +270,8 @@ fn end(state: &mut HostState) {
 
 /// The place in which the launch hook holds it.
 fn held(state: &HostState) -> Result<Membership, CloudError> {
-    let held = matches!(state.membership, Membership::Warm { waiting: true } | Membership::Pending { waiting: true });
+    let held =
+        matches!(state.membership, Membership::Warming { waiting: true } | Membership::Pending { waiting: true });
     if held && state.launch_hook.is_some() { Ok(state.membership) } else { Err(nothing_held()) }
 }
 
@@ -279,7 +281,8 @@ fn inside(state: &HostState) -> Result<(), CloudError> {
             Err(CloudError::new(CloudErrorKind::NotFound, "the instance is in no group"))
         }
         (
-            Membership::Warm { .. }
+            Membership::Warming { .. }
+            | Membership::Warm
             | Membership::Pending { .. }
             | Membership::InService { .. }
             | Membership::Standby

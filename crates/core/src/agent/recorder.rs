@@ -252,8 +252,10 @@ impl Recorder {
     fn described(&mut self, membership: Membership, now: Moment) {
         match (self.phase, membership) {
             (Some((PhaseName::Booting, since)), membership)
-                if !matches!(membership, Membership::InService { .. } | Membership::Warm { .. })
-                    && now.tick.since(since) >= IN_SERVICE_LIMIT =>
+                if !matches!(
+                    membership,
+                    Membership::InService { .. } | Membership::Warming { .. } | Membership::Warm
+                ) && now.tick.since(since) >= IN_SERVICE_LIMIT =>
             {
                 let detail = format!("the group says that {}", membership.in_words());
                 self.counted(IncidentKind::NotInService, "", &detail, None, now);

@@ -35,7 +35,7 @@ impl Stage {
         Some(match membership {
             Membership::Pending { .. } => Self::Launching,
             Membership::InService { .. } => Self::InService,
-            Membership::Standby | Membership::Warm { .. } => Self::Aside,
+            Membership::Standby | Membership::Warming { .. } | Membership::Warm => Self::Aside,
             Membership::Terminating { .. } => Self::Leaving,
             Membership::Outside => return None,
         })

@@ -110,7 +110,8 @@ pub(super) const ROWS: &[Row] = &[
             Ok(
                 Membership::Outside
                 | Membership::Pending { .. }
-                | Membership::Warm { .. }
+                | Membership::Warming { .. }
+                | Membership::Warm
                 | Membership::Standby
                 | Membership::Terminating { .. },
             )

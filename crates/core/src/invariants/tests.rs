@@ -60,7 +60,7 @@ fn capacity_is_lowered_once_and_by_who_counts() {
         ledger.lowered(Membership::Terminating { waiting: true });
     });
     assert_eq!(twice, Some(Violation::LoweredTwice));
-    for place in [Membership::Warm { waiting: false }, Membership::Standby, Membership::Outside] {
+    for place in [Membership::Warm, Membership::Standby, Membership::Outside] {
         assert_eq!(after(|ledger| ledger.lowered(place)), Some(Violation::LoweredUncounted));
     }
 }
@@ -69,7 +69,7 @@ fn capacity_is_lowered_once_and_by_who_counts() {
 fn a_runner_starts_alone_and_in_service() {
     assert_eq!(started(false, SERVING, true, Preparation::NotAsked), None);
     assert_eq!(started(true, SERVING, true, Preparation::NotAsked), Some(Violation::TwoRunners));
-    for place in [Membership::Warm { waiting: false }, Membership::Pending { waiting: true }] {
+    for place in [Membership::Warm, Membership::Pending { waiting: true }] {
         assert_eq!(started(false, place, false, Preparation::NotAsked), Some(Violation::StartedTooEarly));
     }
     assert_eq!(started(false, UNPROTECTED, false, Preparation::NotAsked), None);

@@ -105,7 +105,7 @@ fn the_time_in_a_warm_pool_is_neither_a_delay_nor_age() {
     // Metadata do not say so yet; the group does.
     for _ in 0..2_000 {
         if rig.open() == [Request::Describe] {
-            rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+            rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
         }
         rig.pass(secs(1));
     }
@@ -125,7 +125,7 @@ fn the_time_in_a_warm_pool_is_neither_a_delay_nor_age() {
 
 const HELD: Outcome = Outcome::Member(Membership::Pending { waiting: true });
 const LET_IN: Outcome = Outcome::Member(Membership::Pending { waiting: false });
-const POOL: Outcome = Outcome::Member(Membership::Warm { waiting: false });
+const POOL: Outcome = Outcome::Member(Membership::Warm);
 
 fn hooked() -> AgentPolicy {
     AgentPolicy { launch_hook: true, ..AgentPolicy::default() }
@@ -242,7 +242,7 @@ fn an_operators_order_shrinks_the_group_and_gives_no_launch_up() {
 fn on_the_way_through_a_warm_pool_the_launch_hook_is_answered_twice_and_nothing_is_asked_between() {
     let mut rig = Rig::new(hooked());
     rig.event(Event::TargetState(TargetState::Warmed));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: true }));
     rig.answer(Request::GetReady, Outcome::Done);
     rig.answer(Request::CompleteLaunchHook, Outcome::Done);
     rig.answer(Request::Describe, POOL);
@@ -256,6 +256,18 @@ fn on_the_way_through_a_warm_pool_the_launch_hook_is_answered_twice_and_nothing_
     assert_eq!(rig.open(), [Request::Register]);
 }
 
+/// The hook begins to wait a moment after the machine has begun to boot; what the metadata announce meanwhile is the place in the pool.
+#[test]
+fn a_launch_hook_that_does_not_wait_yet_on_the_way_into_a_warm_pool_is_looked_for_again() {
+    let mut rig = Rig::new(hooked());
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: false }));
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: true }));
+    rig.answer(Request::GetReady, Outcome::Done);
+    assert_eq!(rig.open(), [Request::CompleteLaunchHook]);
+}
+
 #[test]
 fn one_that_does_not_get_ready_on_its_way_into_a_warm_pool_is_given_up_in_time() {
     let mut rig = Rig::new(hooked());
@@ -263,7 +275,7 @@ fn one_that_does_not_get_ready_on_its_way_into_a_warm_pool_is_given_up_in_time()
     while rig.phase() == Phase::Booting {
         for request in rig.open() {
             let answer = if request == Request::Describe {
-                Outcome::Member(Membership::Warm { waiting: true })
+                Outcome::Member(Membership::Warming { waiting: true })
             } else if request == Request::ExtendLaunchHook {
                 Outcome::HookFound { heartbeat: secs(20) }
             } else {
@@ -275,7 +287,7 @@ fn one_that_does_not_get_ready_on_its_way_into_a_warm_pool_is_given_up_in_time()
     }
     assert!(rig.lifecycle.status().note.unwrap().contains("401"));
     leave(&mut rig);
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: true }));
     assert_eq!(rig.open(), [Request::End(Rung::Abandon)]);
 }
 

@@ -177,7 +177,7 @@ fn a_recommendation_that_is_taken_back_in_time_calls_nobody_away() {
 fn what_was_not_known_before_it_served_is_no_doubt_about_its_jobs() {
     let mut rig = Rig::new(AgentPolicy::default());
     rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
     rig.event(Event::TargetState(TargetState::Warmed));
     rig.pass(secs(86_400));
     rig.event(Event::TargetState(TargetState::InService));

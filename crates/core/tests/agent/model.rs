@@ -136,7 +136,7 @@ fn no_interleaving_breaks_a_promise() {
             let states = explore(World::preparing(kind, cloud, protection, place), 2_000);
             assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
         }
-        for place in [Place::Launching, Place::Warming] {
+        for place in [Place::Launching, Place::Arriving, Place::Warming] {
             let states = explore(World::launching(kind, cloud, protection, place), 4_000);
             assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
         }

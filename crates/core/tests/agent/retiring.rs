@@ -196,7 +196,7 @@ fn whatever_is_answered_retiring_slows_down() {
         IN_SERVICE,
         WAITING,
         GOING,
-        Outcome::Member(Membership::Warm { waiting: false }),
+        Outcome::Member(Membership::Warm),
         Outcome::Member(Membership::Pending { waiting: false }),
         Outcome::Member(Membership::Standby),
         Outcome::Member(Membership::Outside),
@@ -282,7 +282,7 @@ fn told_to_stop_where_no_hook_is_it_exits_once_the_cloud_agreed() {
 #[test]
 fn in_a_warm_pool_it_never_lowers_the_capacity() {
     let mut rig = retiring(LeaveReason::Operator);
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
 }
 
@@ -311,7 +311,7 @@ fn who_was_in_service_fails_no_launch() {
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: true }));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
 }
 

@@ -61,7 +61,7 @@ fn a_way_into_service_begins_its_time_anew() {
 #[test]
 fn a_warmed_machine_waits_on_and_serves_after_a_fresh_look() {
     let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
     rig.event(Event::TargetState(TargetState::Warmed));
     for mut rig in asleep(&rig) {
         rig.pass(HOURS);
@@ -213,7 +213,7 @@ fn a_runner_that_expires_in_the_sleep_is_left_all_the_same() {
 fn a_warm_pool_in_which_it_waited_before_is_looked_at_again() {
     let mut rig = Rig::new(AgentPolicy { launch_hook: true, ..AgentPolicy::default() });
     rig.event(Event::TargetState(TargetState::Warmed));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
     assert!(!rig.all_open().any(|request| request == Request::Describe));
     for rig in asleep(&rig) {
         assert!(rig.all_open().any(|request| request == Request::Describe), "{:?}", rig.open());

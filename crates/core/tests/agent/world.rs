@@ -198,7 +198,7 @@ impl World {
             Agent::new(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.jitter, self.now);
         self.began = self.now;
         self.target_news = match self.place {
-            Place::Warming | Place::Warmed => Some(TargetState::Warmed),
+            Place::Arriving | Place::Warming | Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),
             Place::Launching | Place::Proceeding => Some(TargetState::InService),
             Place::InService | Place::Standby | Place::Detached | Place::Gone => None,

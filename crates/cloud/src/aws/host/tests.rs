@@ -65,9 +65,12 @@ fn only_in_service_is_in_service() {
         let waiting = state == "Pending:Wait";
         assert_eq!(seen(state), Membership::Pending { waiting }, "{state}");
     }
-    for state in ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"] {
+    for state in ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Pending:Proceed"] {
         let waiting = state == "Warmed:Pending:Wait";
-        assert_eq!(seen(state), Membership::Warm { waiting }, "{state}");
+        assert_eq!(seen(state), Membership::Warming { waiting }, "{state}");
+    }
+    for state in ["Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"] {
+        assert_eq!(seen(state), Membership::Warm, "{state}");
     }
     assert_eq!(seen("Terminating:Wait"), Membership::Terminating { waiting: true });
     for state in ["Terminating", "Terminating:Proceed", "Terminating:Retained", "Terminated", "Warmed:Terminating"] {

@@ -67,7 +67,7 @@ impl Lifecycle {
 
     /// Whether it waits in the warm pool until it is needed, and nothing is to be asked meanwhile. A launch hook holds it on its way in, too.
     pub(super) fn rests_in_pool(&self, booting: Booting) -> bool {
-        let arrived = booting.seen == Some(Membership::Warm { waiting: false });
+        let arrived = booting.seen == Some(Membership::Warm);
         self.reasons.target() == TargetState::Warmed && (arrived || !self.policy.launch_hook)
     }
 
@@ -92,15 +92,16 @@ impl Lifecycle {
                 self.in_service.get_or_insert(now);
                 self.enter(State::Registering { since: booting.since });
             }
-            Outcome::Member(held @ (Membership::Pending { waiting: true } | Membership::Warm { waiting: true }))
+            Outcome::Member(held @ (Membership::Pending { waiting: true } | Membership::Warming { waiting: true }))
                 if self.policy.launch_hook && booting.let_in != Some(held) =>
             {
                 self.boot_by(Booting { step: BootStep::GetReady, seen: Some(held), ..booting });
             }
-            Outcome::Member(Membership::Warm { .. }) => {
+            Outcome::Member(place @ (Membership::Warming { .. } | Membership::Warm)) => {
                 // The time in a warm pool is no delay of ours; what the metadata announce may come later.
                 self.state.restart_boot_clock(now);
-                self.note("waiting in the warm pool");
+                let there = place == Membership::Warm;
+                self.note(if there { "waiting in the warm pool" } else { "on its way into the warm pool" });
                 self.again(now);
             }
             Outcome::Member(membership) => {
@@ -204,12 +205,13 @@ impl Booting {
     pub(super) fn may_be_held(self) -> bool {
         match self.seen {
             None => true,
-            Some(seen @ (Membership::Pending { waiting: true } | Membership::Warm { waiting: true })) => {
+            Some(seen @ (Membership::Pending { waiting: true } | Membership::Warming { waiting: true })) => {
                 self.let_in != Some(seen)
             }
             Some(
                 Membership::Pending { waiting: false }
-                | Membership::Warm { waiting: false }
+                | Membership::Warming { waiting: false }
+                | Membership::Warm
                 | Membership::InService { .. }
                 | Membership::Standby
                 | Membership::Terminating { .. }

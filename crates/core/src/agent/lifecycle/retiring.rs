@@ -105,7 +105,7 @@ impl Lifecycle {
                 self.again_by(shows_at, now);
             }
             // A group ends none of its warm pool at an instance's wish.
-            Outcome::Member(Membership::Pending { waiting: true } | Membership::Warm { waiting: true })
+            Outcome::Member(Membership::Pending { waiting: true } | Membership::Warming { waiting: true })
                 if retiring.rung == Rung::Abandon =>
             {
                 self.end_anew(retiring, Rung::Abandon, now);
@@ -114,7 +114,7 @@ impl Lifecycle {
             Outcome::Member(Membership::Pending { waiting: false }) if retiring.rung == Rung::Abandon => {
                 self.again(now);
             }
-            Outcome::Member(Membership::Outside | Membership::Warm { .. }) => {
+            Outcome::Member(Membership::Outside | Membership::Warming { .. } | Membership::Warm) => {
                 self.end_anew(retiring, Rung::Terminate, now);
             }
             Outcome::Member(Membership::Pending { .. } | Membership::InService { .. }) => {

@@ -39,7 +39,7 @@ fn a_life_is_what_the_looks_found_and_busy_is_no_part_of_it() {
     let mut listings = Listings::default();
     read(&mut listings, "linux", "00:00", &[("i-old", IN_SERVICE)]);
     read(&mut listings, "linux", "00:10", &[("i-old", LEAVING), ("i-new", LAUNCHING)]);
-    read(&mut listings, "linux", "00:20", &[("i-new", LAUNCHING), ("i-warm", Membership::Warm { waiting: false })]);
+    read(&mut listings, "linux", "00:20", &[("i-new", LAUNCHING), ("i-warm", Membership::Warm)]);
     read(
         &mut listings,
         "linux",

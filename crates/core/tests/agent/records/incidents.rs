@@ -131,7 +131,7 @@ fn only_a_group_that_takes_long_is_told_not_to_put_the_instance_in_service() {
     let pending = Membership::Pending { waiting: false };
     assert_eq!(told(pending, 50), NEVER);
     assert_eq!(told(pending, 100).first(), Some(&1));
-    assert_eq!(told(Membership::Warm { waiting: false }, 100), NEVER);
+    assert_eq!(told(Membership::Warm, 100), NEVER);
     assert_eq!(told(Membership::InService { protected: true }, 100), NEVER);
 }
 

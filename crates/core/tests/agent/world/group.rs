@@ -19,6 +19,8 @@ pub(super) const STALE: Duration = Duration::from_secs(30);
 /// The truth about the instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
+    /// `Warmed:Pending`: no launch hook holds it yet on its way into the warm pool.
+    Arriving,
     /// `Warmed:Pending:Wait`: a launch hook holds it on its way into the warm pool.
     Warming,
     Warmed,
@@ -179,8 +181,9 @@ impl World {
 
 pub(super) fn membership(place: Place, protected: bool) -> Membership {
     match place {
-        Place::Warming => Membership::Warm { waiting: true },
-        Place::Warmed => Membership::Warm { waiting: false },
+        Place::Arriving => Membership::Warming { waiting: false },
+        Place::Warming => Membership::Warming { waiting: true },
+        Place::Warmed => Membership::Warm,
         Place::Launching => Membership::Pending { waiting: true },
         Place::Proceeding => Membership::Pending { waiting: false },
         Place::InService => Membership::InService { protected },

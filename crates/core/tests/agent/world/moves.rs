@@ -150,7 +150,7 @@ impl World {
         may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
         may(left.notices > 0 && self.held(), Move::HookContinues);
         may(left.notices > 0 && self.held(), Move::HookAbandons);
-        may(matches!(self.place, Place::Warmed | Place::Proceeding), Move::Activate);
+        may(matches!(self.place, Place::Arriving | Place::Warmed | Place::Proceeding), Move::Activate);
         let standby = !self.capabilities.leaving_lowers_capacity;
         may(standby && left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
         may(self.place == Place::Standby, Move::ExitStandby);

@@ -83,7 +83,8 @@ impl World {
             full: false,
             cleaning: false,
             exit_news: false,
-            target_news: matches!(place, Place::Warming | Place::Warmed).then_some(TargetState::Warmed),
+            target_news: matches!(place, Place::Arriving | Place::Warming | Place::Warmed)
+                .then_some(TargetState::Warmed),
             endings: BTreeMap::new(),
             written: false,
             standing_news: false,

@@ -153,9 +153,14 @@ impl World {
                 self.end();
             }
             Move::Activate => {
-                let held = self.place == Place::Warmed && self.policy.launch_hook;
-                self.go(if held { Place::Launching } else { Place::InService });
-                self.target_news = Some(TargetState::InService);
+                let hook = self.policy.launch_hook;
+                if self.place == Place::Arriving {
+                    self.go(if hook { Place::Warming } else { Place::Warmed });
+                } else {
+                    let held = self.place == Place::Warmed && hook;
+                    self.go(if held { Place::Launching } else { Place::InService });
+                    self.target_news = Some(TargetState::InService);
+                }
             }
             Move::EnterStandby => {
                 self.left.moves -= 1;
