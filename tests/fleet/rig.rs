@@ -4,6 +4,7 @@ pub(crate) mod http;
 mod leftovers;
 mod permit;
 mod program;
+mod promises;
 
 use std::{
     fmt,
@@ -328,10 +329,8 @@ impl Ended {
         let summary = self.summary();
         assert_eq!(self.code, Some(0), "{summary} {}", self.stderr);
         assert_eq!(summary["jobs"]["lost"], 0, "{}: {summary}", Violation::JobKilled);
-        let number = |key: &str| summary["instances"][key].as_u64().expect("a number");
-        let ended = number("launched") - number("final");
-        let lowered = self.events().iter().filter(|event| event.contains("by a leaving instance")).count() as u64;
-        assert!(lowered <= ended, "{}: {lowered} times by {ended}: {summary}", Violation::LoweredTwice);
+        let events: Vec<Value> = self.lines.iter().filter_map(|line| line.get("event")).cloned().collect();
+        assert_eq!(promises::broken(&events), [], "{:#?}", self.events());
         summary
     }
 

@@ -40,7 +40,9 @@ fn the_highest_of_lately_holds_until_a_description_must_show_what_followed() {
 fn what_says_no_more_than_something_known_is_not_kept() {
     let known = |learnt: &[(u64, u32)]| {
         let mut recent = RecentDesired::default();
-        learnt.iter().for_each(|(seconds, desired)| recent.learn(at(*seconds), *desired));
+        for (seconds, desired) in learnt {
+            recent.learn(at(*seconds), *desired);
+        }
         recent.known
     };
     assert_eq!(known(&[(10, 5), (10, 5)]), [(at(10), 5)]);
