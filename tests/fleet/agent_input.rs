@@ -71,7 +71,7 @@ fn without_an_agent_the_orders_say_so() {
     }
     let output = lightsout(temp.path(), "agent hold soon");
     assert_eq!(output.code, Some(2));
-    assert!(output.err.contains("write 90s, 30m or 2h"), "{}", output.err);
+    assert!(output.err.contains("write a number with its unit, such as \"90s\""), "{}", output.err);
 }
 
 /// A platform that refuses an agent, or a cloud that gives it no secret, is somebody's mistake or somebody's outage. It

@@ -52,7 +52,8 @@ pub(crate) fn until_named(fleet: &mut Fleet, arguments: &str, cause: &str, not: 
     for other in not {
         assert!(finding(&answer, other).is_none(), "{other} is not so: {answer:#}");
     }
-    finding(&answer, cause).unwrap()["text"].as_str().unwrap().to_owned()
+    let found = finding(&answer, cause).unwrap();
+    ["text", "do"].map(|part| found[part].as_str().unwrap_or_default()).join("\n")
 }
 
 /// A fleet whose agents have these settings besides.

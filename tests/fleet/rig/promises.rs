@@ -24,6 +24,9 @@ pub(super) fn broken(events: &[Value]) -> Vec<(String, Violation)> {
         let Instance { ledger, place } = instances.entry(id).or_insert(new);
         if let Some(protection) = what.strip_prefix("in service, ") {
             *place = Membership::InService { protected: protection == "protected from scale-in" };
+        } else if what == "runs" {
+            // A machine of a scale set: nothing lies between its start and service.
+            *place = Membership::InService { protected: false };
         } else if what == "in standby" {
             *place = Membership::Standby;
         } else if what.starts_with("detached from ") {
@@ -32,7 +35,7 @@ pub(super) fn broken(events: &[Value]) -> Vec<(String, Violation)> {
             *place = Membership::Warm;
         } else if what == "taken from the warm pool" {
             *place = Membership::Pending { waiting: false };
-        } else if what.ends_with("desired capacity lowered by one") {
+        } else if what.ends_with("desired capacity lowered by one") || what == "deleted by name" {
             ledger.lowered(*place);
         } else if what.starts_with("lost with its machine") {
             ledger.job_ended(None, Tick::ZERO);
@@ -53,6 +56,7 @@ fn what_breaks_a_promise_is_found_in_the_events() {
     let leaves = "terminating: asked to leave, and desired capacity lowered by one";
     assert_eq!(found(&[serves, works, "succeeded", leaves]), None);
     let breaks = |violation| Some(("i-1".to_owned(), violation));
+    assert_eq!(found(&["created", "runs", works, "succeeded", "deleted by name"]), None);
     assert_eq!(found(&[works, serves]), breaks(Violation::StartedTooEarly));
     assert_eq!(found(&["waits in the warm pool, Stopped", works]), breaks(Violation::StartedTooEarly));
     assert_eq!(found(&[serves, leaves, leaves]), breaks(Violation::LoweredTwice));
