@@ -181,10 +181,10 @@ impl Lifecycle {
                 }
             }
             Event::Stop => self.stop(now),
-            // What concerns the boot, and what the host goes by itself, is what this agent began with.
+            // What concerns the boot is what this agent began with.
             Event::Policy(policy) => {
-                let AgentPolicy { before_register, launch_hook, clean_timeout, .. } = self.policy;
-                self.policy = AgentPolicy { before_register, launch_hook, clean_timeout, ..policy };
+                let AgentPolicy { before_register, launch_hook, .. } = self.policy;
+                self.policy = AgentPolicy { before_register, launch_hook, ..policy };
             }
         }
         self.decide(now);

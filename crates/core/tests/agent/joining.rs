@@ -228,6 +228,15 @@ fn a_launch_is_given_up_by_an_agent_that_was_restarted_meanwhile() {
 }
 
 #[test]
+fn a_launch_hook_is_answered_as_the_settings_named_it_when_the_agent_began() {
+    let mut rig = Rig::new(hooked());
+    rig.event(Event::Policy(AgentPolicy::default()));
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Done);
+    assert_eq!(rig.open(), [Request::CompleteLaunchHook]);
+}
+
+#[test]
 fn an_operators_order_shrinks_the_group_and_gives_no_launch_up() {
     let mut rig = Rig::new(hooked());
     rig.answer(Request::Describe, HELD);

@@ -7,12 +7,13 @@ use lightsout_core::{
     agent::{
         action::{Request, Rung},
         event::{Event, Order, Outcome},
-        host::{CloudCall, HostEffect, JournalEntry, ToldToDrain},
+        host::{CloudCall, HostEffect, JournalEntry, PlatformCall, ToldToDrain},
         phase::{LeaveReason, Saved},
         policy::AgentPolicy,
         recorder::Recorder,
     },
     cloud::{Ending, GroupSize, Membership, TargetState},
+    exchange::ErrorKind,
     platform::Drained,
     record::{Incident, IncidentCause, IncidentKind},
 };
@@ -258,4 +259,19 @@ fn each_request_that_fails_has_a_record_of_its_kind_that_says_why() {
     ] {
         assert_eq!(told_of(request, &outcome), None, "{request:?} {outcome:?}");
     }
+}
+
+/// It counts as busy while its drain is taken back, whether or not it ever had a runner.
+#[test]
+fn an_instance_whose_drain_is_taken_back_before_it_served_is_not_ready() {
+    let mut story = Story::begin(AgentPolicy::default(), BY_CALL);
+    story.registers = Err("refused".into());
+    story.refuses = Some((PlatformCall::Drain, ErrorKind::Unreachable));
+    story.go();
+    story.order(Order::Drain);
+    story.order(Order::Undrain);
+    assert_eq!(times(&story, IncidentKind::Ready), NEVER, "{:?}", story.told());
+    story.registers = Ok(());
+    story.pass(secs(60));
+    assert_eq!(times(&story, IncidentKind::Ready), [1], "{:?}", story.told());
 }

@@ -49,12 +49,17 @@ fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_t
     // As it is where the programs lie deep.
     let program = "/opt/actions-runner/".repeat(20);
     story.registers = Err(format!("{program} ended at once with exit status: 1"));
-    story.recorder.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
+    let said = format!(
+        "token=abc | {}Runner version v2.300.0 is deprecated and cannot receive messages.",
+        "a banner ".repeat(12)
+    );
+    story.recorder.runner_said(&said);
     story.go();
     let of_it = |incident: &&Incident| incident.what == IncidentKind::RegistrationFailed;
     let failed = story.incidents.iter().find(of_it).unwrap();
     assert_eq!(failed.because, Some(IncidentCause::RunnerTooOld));
     assert!(failed.detail.ends_with("is deprecated and cannot receive messages.") && !failed.detail.contains("abc"));
+    assert!(failed.detail.contains("exit status: 1; it said: "), "the end of both: {failed:?}");
     assert!(failed.detail.contains("/opt/actions-runner/") && failed.detail.chars().count() <= 300, "{failed:?}");
     // The next tries do not come as far as a runner.
     story.pass(secs(700));
