@@ -271,10 +271,13 @@ fn a_launch_hook_that_does_not_wait_yet_on_the_way_into_a_warm_pool_is_looked_fo
     let mut rig = Rig::new(hooked());
     rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: false }));
     rig.event(Event::TargetState(TargetState::Warmed));
+    assert_eq!(rig.lifecycle.status().note.unwrap(), "on its way into the warm pool");
     rig.pass(secs(5));
     rig.answer(Request::Describe, Outcome::Member(Membership::Warming { waiting: true }));
     rig.answer(Request::GetReady, Outcome::Done);
-    assert_eq!(rig.open(), [Request::CompleteLaunchHook]);
+    rig.answer(Request::CompleteLaunchHook, Outcome::Done);
+    rig.answer(Request::Describe, POOL);
+    assert_eq!(rig.lifecycle.status().note.unwrap(), "waiting in the warm pool");
 }
 
 #[test]

@@ -204,3 +204,20 @@ fn who_is_protected_only_while_busy_asks_for_nothing_on_its_way_back() {
     rig.pass(secs(60));
     assert_eq!(rig.open(), [Request::Describe]);
 }
+
+/// The cloud applies two calls in any order: the second would be undone by the first.
+#[test]
+fn protection_is_not_asked_for_anew_while_the_answer_to_the_opposite_is_on_its_way() {
+    let mut rig = Rig::idle(while_busy());
+    let protection =
+        |rig: &Rig| rig.open().into_iter().filter(|it| matches!(it, Request::Protect(_))).collect::<Vec<_>>();
+    // It may have been given up all the same: what it is now is not known.
+    rig.answer(Request::Protect(false), Outcome::Failed("no answer".into()));
+    rig.pass(secs(60));
+    assert_eq!(protection(&rig), [Request::Protect(false)]);
+    rig.event(Event::Activity(busy("job-1")));
+    rig.pass(secs(60));
+    assert_eq!(protection(&rig), [Request::Protect(false)], "one at a time");
+    rig.answer(Request::Protect(false), Outcome::Done);
+    assert_eq!(protection(&rig), [Request::Protect(true)]);
+}

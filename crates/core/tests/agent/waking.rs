@@ -200,6 +200,19 @@ fn what_is_written_on_the_instance_ends_a_hold_as_before_the_sleep() {
 }
 
 #[test]
+fn a_hold_comes_nearer_by_what_the_clock_did_not_see() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(3_600) }));
+    rig.event(Event::Woke { unseen: secs(3_000) });
+    rig.pass(secs(599));
+    rig.event(Event::Activity(Activity::Quiet));
+    assert!(rig.lifecycle.status().held);
+    rig.pass(secs(1));
+    rig.event(Event::Activity(Activity::Quiet));
+    assert!(!rig.lifecycle.status().held);
+}
+
+#[test]
 fn a_runner_that_expires_in_the_sleep_is_left_all_the_same() {
     let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
     rig.event(Event::RunnerExpires { at: rig.now + secs(3_600) });
