@@ -63,6 +63,20 @@ pub(crate) fn late(why: LeaveReason) -> Rig {
     retire(rig, why)
 }
 
+/// Whoever ends it: the group says so, by its description or because no hook waits for an answer.
+#[test]
+fn an_end_that_the_group_is_about_counts_as_agreed_on() {
+    let mut rig = retiring(LeaveReason::ScaleIn);
+    assert!(!rig.lifecycle.end_accepted());
+    let mut waiting = rig.clone();
+    rig.answer(Request::Describe, GOING);
+    assert!(rig.lifecycle.end_accepted());
+    waiting.answer(Request::Describe, WAITING);
+    assert!(!waiting.lifecycle.end_accepted(), "it waits for this instance");
+    waiting.answer(Request::CompleteHook, Outcome::NoHook);
+    assert!(waiting.lifecycle.end_accepted(), "it waits for somebody else");
+}
+
 #[test]
 fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
     let mut rig = retiring(LeaveReason::Idle);
