@@ -78,6 +78,24 @@ fn an_end_that_the_group_is_about_counts_as_agreed_on() {
 }
 
 #[test]
+fn what_was_agreed_on_of_one_way_is_not_of_the_next() {
+    let mut rig = retiring(LeaveReason::Idle);
+    let (gentle, next) = (Request::End(Rung::Decrement), Request::End(Rung::Replace));
+    for _ in 0..1_000 {
+        match rig.open().as_slice() {
+            [Request::Describe] => rig.answer(Request::Describe, IN_SERVICE),
+            [asked] if *asked == gentle => {
+                rig.answer(gentle, Outcome::Done);
+                assert!(rig.lifecycle.end_accepted());
+            }
+            [asked] if *asked == next => break,
+            _ => rig.pass(secs(10)),
+        }
+    }
+    assert_eq!((rig.open(), rig.lifecycle.end_accepted()), (vec![next], false));
+}
+
+#[test]
 fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
     let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
