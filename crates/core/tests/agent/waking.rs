@@ -199,6 +199,18 @@ fn what_is_written_on_the_instance_ends_a_hold_as_before_the_sleep() {
     }
 }
 
+/// The hook may have run out meanwhile: getting ready for it would answer nobody.
+#[test]
+fn who_got_ready_for_a_launch_hook_looks_first_whether_it_still_waits() {
+    let mut rig = Rig::new(AgentPolicy { launch_hook: true, ..AgentPolicy::default() });
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending { waiting: true }));
+    assert!(rig.open().contains(&Request::GetReady));
+    for mut rig in asleep(&rig) {
+        rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: true }));
+        assert_eq!(rig.phase(), Phase::Registering);
+    }
+}
+
 #[test]
 fn a_hold_comes_nearer_by_what_the_clock_did_not_see() {
     let mut rig = Rig::idle(AgentPolicy::default());
