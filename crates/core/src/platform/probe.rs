@@ -1,6 +1,6 @@
 //! The probes: where it shows on the instance whether jobs run, and what of that counts as a job.
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
 use crate::{
     activity::{Activity, JobId},
@@ -98,8 +98,10 @@ impl JobSigns {
 
     /// One snapshot of what each probe said, in their order.
     pub fn together(&self, seen: impl IntoIterator<Item = Activity>) -> Activity {
-        let counted = |(seen, sure): (Activity, &bool)| if *sure { seen } else { seen.unsure() };
-        seen.into_iter().zip(&self.sure).map(counted).fold(Activity::Quiet, Activity::and)
+        // One of which nothing is said here must not be lost.
+        let sure = self.sure.iter().copied().chain(iter::repeat(true));
+        let counted = |(seen, sure): (Activity, bool)| if sure { seen } else { seen.unsure() };
+        seen.into_iter().zip(sure).map(counted).fold(Activity::Quiet, Activity::and)
     }
 
     /// What it means that a container of the selection began.
@@ -167,6 +169,13 @@ mod tests {
 
     fn named() -> Probe {
         Probe::Children(vec!["Worker".to_owned()])
+    }
+
+    #[test]
+    fn no_answer_is_lost() {
+        let signs = JobSigns::of(&[ask()], true);
+        let job = Activity::busy("job-1".to_owned());
+        assert_eq!(signs.together([Activity::Quiet, job.clone()]), job);
     }
 
     #[test]
