@@ -193,7 +193,7 @@ mod tests {
         ] {
             let signs = JobSigns::of(&probes, true);
             // The last one sees it.
-            let said = |last: Activity| std::iter::repeat_n(Activity::Quiet, probes.len() - 1).chain([last]);
+            let said = |last: Activity| iter::repeat_n(Activity::Quiet, probes.len() - 1).chain([last]);
             assert_eq!(signs.together(said(seen())), both);
             assert_eq!(signs.together(said(Activity::Quiet)), Activity::Quiet);
             let doubt = Activity::Unknown("no answer".into());
